@@ -1,0 +1,141 @@
+package builder
+
+import (
+	"time"
+
+	"github.com/registry-build/registry-build/config"
+)
+
+// State is where a build stands. doc.go draws the machine.
+type State string
+
+const (
+	Queued     State = "queued"
+	Running    State = "running"
+	Pushing    State = "pushing"
+	Succeeded  State = "succeeded"
+	Failed     State = "failed"
+	Cancelled  State = "cancelled"
+	Superseded State = "superseded"
+	Promoted   State = "promoted" // the same input was built before: its digest got the tags
+	Skipped    State = "skipped"
+)
+
+// Terminal reports whether the state is final.
+func (s State) Terminal() bool {
+	switch s {
+	case Queued, Running, Pushing:
+		return false
+	}
+	return true
+}
+
+// Good reports whether the image is there: built now or before.
+func (s State) Good() bool { return s == Succeeded || s == Promoted || s == Skipped }
+
+// Priority orders a repository's queue; a lower number goes first.
+type Priority int
+
+const (
+	PriorityCommand Priority = iota
+	PriorityTag
+	PriorityBranch
+	PriorityPullRequest
+	PriorityBase
+)
+
+// Lane separates what may touch secrets from what may not.
+type Lane string
+
+const (
+	TrustedLane Lane = "trusted"
+	ForkLane    Lane = "fork"
+)
+
+// Plan of one image: everything that was decided when the event was
+// dispatched. It never changes; a rebuild is a new build.
+type Build struct {
+	ID         string     `json:"id"`
+	EventID    string     `json:"eventId"`
+	EventKind  EventKind  `json:"eventKind"`
+	Repository Repository `json:"repository"`
+	Image      string     `json:"image"` // name: status context and command argument
+	Lane       Lane       `json:"lane"`
+	Priority   Priority   `json:"priority"`
+	Ref        string     `json:"ref,omitempty"`
+	Commit     string     `json:"commit,omitempty"`
+	Actor      string     `json:"actor,omitempty"`
+	Rule       string     `json:"rule,omitempty"` // the rule that matched, as people wrote it
+	Spec       Spec       `json:"spec"`
+
+	Destination string           `json:"destination"` // image repository; without host: the embedded registry
+	Tags        []string         `json:"tags,omitempty"`
+	Triggers    []config.Trigger `json:"triggers,omitempty"`
+	Warnings    []string         `json:"warnings,omitempty"` // of planning
+
+	Seq        int64     `json:"seq"`        // of the event
+	Generation int64     `json:"generation"` // of the ref, when the event was dispatched
+	AcceptedAt time.Time `json:"acceptedAt"`
+	Lineage    string    `json:"lineage,omitempty"` // builds of one lineage supersede each other; "" never
+}
+
+// Spec is what BuildKit is asked to do.
+type Spec struct {
+	Context    string            `json:"context"`          // relative to the repository root
+	Dockerfile string            `json:"dockerfile"`       // relative to the repository root
+	Inline     string            `json:"inline,omitempty"` // an uploaded Dockerfile: no repository, empty context
+	Target     string            `json:"target,omitempty"`
+	Platforms  []string          `json:"platforms,omitempty"`
+	Args       map[string]string `json:"args,omitempty"`
+	NoCache    bool              `json:"noCache,omitempty"`
+}
+
+// Record is a build with what became of it.
+type Record struct {
+	Build
+	Progress
+	Result
+}
+
+// Progress is kept by the queue and moves by fenced scripts only.
+type Progress struct {
+	State      State     `json:"state"`
+	Attempt    int       `json:"attempt"`
+	Worker     string    `json:"worker,omitempty"`
+	QueuedAt   time.Time `json:"queuedAt,omitzero"`
+	StartedAt  time.Time `json:"startedAt,omitzero"`
+	FinishedAt time.Time `json:"finishedAt,omitzero"`
+	Place      int       `json:"place,omitempty"`  // in the queue, from 1; 0 when not queued
+	Cancel     string    `json:"cancel,omitempty"` // why a running build was asked to stop
+}
+
+// Result is what one attempt found out.
+type Result struct {
+	Key     string       `json:"key,omitempty"` // input key
+	Digest  string       `json:"digest,omitempty"`
+	From    string       `json:"from,omitempty"` // the build whose digest was promoted
+	Tagged  []TagOutcome `json:"tagged,omitempty"`
+	Notes   []Note       `json:"notes,omitempty"` // warnings of the Dockerfile's linter and the like
+	Failure *Failure     `json:"failure,omitempty"`
+	Reason  string       `json:"reason,omitempty"` // why cancelled, superseded or skipped
+}
+
+// Note is a remark about a place in a file of the commit.
+type Note struct {
+	File    string `json:"file,omitempty"`
+	Line    int    `json:"line,omitempty"` // from 1
+	EndLine int    `json:"endLine,omitempty"`
+	Message string `json:"message"`
+	URL     string `json:"url,omitempty"`
+}
+
+// TagOutcome is what became of one tag.
+type TagOutcome struct {
+	Tag      string `json:"tag"`
+	Moved    bool   `json:"moved"`              // the tag names the digest now and did not before
+	Previous string `json:"previous,omitempty"` // the digest that it named before
+	HeldBy   string `json:"heldBy,omitempty"`   // commit that the guard left the tag on
+}
+
+// Held reports whether "latest means latest" kept the tag where it was.
+func (o TagOutcome) Held() bool { return o.HeldBy != "" }

@@ -1,0 +1,74 @@
+package builder
+
+import "time"
+
+// EventKind is what happened, in words that every forge shares.
+type EventKind string
+
+const (
+	BranchPushed  EventKind = "branch_pushed"
+	BranchDeleted EventKind = "branch_deleted"
+	TagPushed     EventKind = "tag_pushed"
+	TagDeleted    EventKind = "tag_deleted"
+	Requested     EventKind = "requested" // API or command line: a build by hand
+)
+
+// Repository is a source repository at a forge. Records, policy and queues
+// bind to Key, which survives a rename; Owner and Name are for people and for
+// the default image repository.
+type Repository struct {
+	Forge         string `json:"forge"` // instance: "git", "github", …
+	ID            string `json:"id"`    // the forge's numeric id; plaingit: its path
+	Owner         string `json:"owner"`
+	Name          string `json:"name"`
+	DefaultBranch string `json:"defaultBranch,omitempty"`
+}
+
+// Key names the repository for ever: forge instance and the forge's own id.
+func (r Repository) Key() string { return r.Forge + ":" + r.ID }
+
+// FullName is owner/name.
+func (r Repository) FullName() string { return r.Owner + "/" + r.Name }
+
+// Event is one thing that happened to one ref of one repository, verified by
+// the forge's adapter. Seq and AcceptedAt are given by the store when it
+// accepts the event and never change after that.
+type Event struct {
+	ID         string     `json:"id"` // <forge instance>:<delivery>[:<ref>]
+	Kind       EventKind  `json:"kind"`
+	Repository Repository `json:"repository"`
+	Ref        string     `json:"ref,omitempty"`    // refs/heads/main
+	Before     string     `json:"before,omitempty"` // "" where the ref is new
+	Commit     string     `json:"commit,omitempty"` // "" where the ref is gone
+	Actor      string     `json:"actor,omitempty"`
+	Request    *Request   `json:"request,omitempty"`   // Requested only
+	Protected  bool       `json:"protected,omitempty"` // the ref is protected at the forge
+
+	Seq        int64     `json:"seq,omitempty"`        // acceptance order over all repositories
+	AcceptedAt time.Time `json:"acceptedAt,omitempty"` // the redis server's clock
+}
+
+// Request is a build by hand: of a ref or commit of the event's repository,
+// or of an uploaded Dockerfile that has no repository at all.
+type Request struct {
+	Image      string   `json:"image,omitempty"` // build only this one; "" builds what the rules say
+	NoCache    bool     `json:"noCache,omitempty"`
+	Dockerfile string   `json:"dockerfile,omitempty"` // uploaded text
+	Repository string   `json:"repository,omitempty"` // image repository of the upload
+	Tags       []string `json:"tags,omitempty"`       // tags of the upload
+}
+
+// Receipt is the store's answer to an event.
+type Receipt struct {
+	Seq       int64
+	Duplicate bool // the delivery was accepted before; nothing was written
+}
+
+// Position is where a tag or a ref's head stands in the order of pushes.
+type Position struct {
+	Repository string `json:"repository"` // Repository.Key
+	Ref        string `json:"ref"`
+	Commit     string `json:"commit"`
+	Generation int64  `json:"generation"` // counts the force pushes of the ref
+	Seq        int64  `json:"seq"`
+}

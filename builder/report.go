@@ -1,0 +1,100 @@
+package builder
+
+import (
+	"context"
+	"time"
+)
+
+// Outbox holds what is still to be told or fired. An effect is kept until it
+// is Done; adding one that waits already makes it one, newer, so running
+// updates coalesce and the last state always gets out.
+type Outbox interface {
+	// NextEffect blocks until an effect is due and leases it to the caller.
+	NextEffect(ctx context.Context, worker string) (*Effect, error)
+	// Done drops the effect, unless it was added again meanwhile.
+	Done(ctx context.Context, e *Effect) error
+	// Retry makes the effect due again after wait.
+	Retry(ctx context.Context, e *Effect, wait time.Duration) error
+}
+
+// EffectKind says what an effect's ID names.
+type EffectKind string
+
+const (
+	ReportEvent EffectKind = "event"   // ID: event
+	ReportBuild EffectKind = "build"   // ID: build
+	FireTrigger EffectKind = "trigger" // ID: build, Trigger: name
+)
+
+// Effect is one report to make or one trigger to fire.
+type Effect struct {
+	Kind    EffectKind
+	ID      string
+	Trigger string
+	Attempt int    // from 1
+	Token   string // fences Done and Retry
+}
+
+// Reporter tells a forge how a commit fares. Reporting the same thing twice
+// must be harmless.
+type Reporter interface {
+	Report(ctx context.Context, r Report) error
+}
+
+// ReportState is a commit status in the words that forges share.
+type ReportState string
+
+const (
+	StatusPending ReportState = "pending"
+	StatusSuccess ReportState = "success"
+	StatusFailure ReportState = "failure"
+	StatusError   ReportState = "error"
+)
+
+// Report is one status of one commit, with what it was made from for forges
+// that can show more than a line.
+type Report struct {
+	Repository  Repository  `json:"repository"`
+	Ref         string      `json:"ref,omitempty"`
+	Commit      string      `json:"commit"`
+	Context     string      `json:"context"` // registry-build, registry-build/<image>
+	State       ReportState `json:"state"`
+	Description string      `json:"description"` // one line, at most 140 characters
+	BuildID     string      `json:"buildId,omitempty"`
+	EventID     string      `json:"eventId"`
+	Seq         int64       `json:"seq"` // newer builds of a context win
+	UpdatedAt   time.Time   `json:"updatedAt"`
+
+	Record   *Record   `json:"-"`
+	Decision *Decision `json:"-"`
+}
+
+// Triggers fires one trigger of a finished build, once; the caller retries.
+type Triggers interface {
+	// Fire never panics on what a person wrote; the run's Err says whether
+	// trying again could help (Retry).
+	Fire(ctx context.Context, f Firing) TriggerRun
+}
+
+// Firing is one trigger, due for one build.
+type Firing struct {
+	Record  Record
+	Trigger string // name in Record.Triggers
+	Attempt int
+}
+
+// TriggerRun is the record of one trigger of one build.
+type TriggerRun struct {
+	BuildID   string        `json:"buildId"`
+	Trigger   string        `json:"trigger"`
+	Condition string        `json:"condition"` // as people wrote it
+	Action    string        `json:"action"`    // "webhook https://…"
+	Tags      []string      `json:"tags,omitempty"`
+	State     string        `json:"state"` // waiting, succeeded, failed
+	Attempts  int           `json:"attempts"`
+	Answer    string        `json:"answer,omitempty"` // redacted, at most 4 KiB
+	Error     string        `json:"error,omitempty"`
+	StartedAt time.Time     `json:"startedAt"`
+	Took      time.Duration `json:"took"` // nanoseconds
+	Retry     time.Duration `json:"-"`    // > 0: try again after this long
+}

@@ -1,0 +1,32 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Diagnostic is one problem of a file that a person wrote.
+type Diagnostic struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"` // from 1; 0: the whole file
+	Col     int    `json:"col"`  // from 1
+	Message string `json:"message"`
+}
+
+func (d Diagnostic) String() string {
+	if d.Line == 0 {
+		return fmt.Sprintf("%s: %s", d.File, d.Message)
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", d.File, d.Line, d.Col, d.Message)
+}
+
+// Diagnostics is every problem of a file, in the file's order.
+type Diagnostics []Diagnostic
+
+func (ds Diagnostics) Error() string {
+	lines := make([]string, len(ds))
+	for i, d := range ds {
+		lines[i] = d.String()
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,91 @@
+package config
+
+// BuildFile is one .registry-build.yml, checked and with its defaults filled
+// in, except those that only an event can give (names and repositories).
+type BuildFile struct {
+	Images    []Image
+	Automatic bool   // false: only commands, the API and the console build
+	Timezone  string // IANA name for times in tags; "" takes the server's
+}
+
+// Image is one entry of images.
+type Image struct {
+	Name       string // "" until an event names the repository
+	Repository string // "" takes the policy's default
+	Context    string // slash-separated, relative to the repository root; "." is the root
+	Dockerfile string // relative to the repository root
+	Target     string
+	Platforms  []string // empty: the builder's own
+	Args       []Arg
+	Cache      bool
+	Match      Match
+	Rules      []Rule
+	Triggers   []Trigger
+	Pos        Position
+}
+
+// Arg is one build argument. Order is the file's: an argument may use those
+// before it.
+type Arg struct {
+	Name  string
+	Value Template
+	Pos   Position
+}
+
+// Match says how many of an image's rules may build for one event.
+type Match string
+
+const (
+	MatchFirst Match = "first"
+	MatchAll   Match = "all"
+)
+
+// Rule says which events build an image, and what differs for them. Exactly
+// one of Branch, Tag, Ref and PullRequest is set. A nil or empty override
+// takes the image's value.
+type Rule struct {
+	Branch      *Pattern
+	Tag         *Pattern
+	Ref         *Pattern
+	PullRequest bool
+
+	Tags       []Template // empty: ${refName}-${commit}, and no tag for a pull request
+	Args       []Arg      // replace arguments of the same name, add the others
+	Platforms  []string
+	Target     *string
+	Context    *string
+	Dockerfile *string
+	Cache      *bool
+	Automatic  *bool
+	Pos        Position
+}
+
+// Trigger is what happens after an image's tags were put.
+type Trigger struct {
+	Name    string      `json:"name"`
+	Tags    TagSelector `json:"tags"`
+	On      []Outcome   `json:"on"`
+	Webhook *Webhook    `json:"webhook,omitempty"`
+	Pos     Position    `json:"-"`
+}
+
+// Outcome is what a trigger listens for.
+type Outcome string
+
+const (
+	OnPushed    Outcome = "pushed"
+	OnFailed    Outcome = "failed"
+	OnRecovered Outcome = "recovered"
+)
+
+// Webhook is an HTTP POST of the build, signed with a signing secret.
+type Webhook struct {
+	URL        string `json:"url"`
+	Credential string `json:"credential,omitempty"`
+}
+
+// Position is a place in a file, both counted from 1.
+type Position struct {
+	Line int `json:"line"`
+	Col  int `json:"col"`
+}
