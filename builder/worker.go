@@ -140,3 +140,10 @@ type TagRequest struct {
 	// Fence returns ErrLeaseLost when the caller may no longer write.
 	Fence func(ctx context.Context) error
 }
+
+// LogChunk is a piece of a build's log. ID grows; reading on after an ID
+// repeats nothing.
+type LogChunk struct {
+	ID   string
+	Data []byte
+}
