@@ -105,8 +105,8 @@ type Progress struct {
 	QueuedAt   time.Time `json:"queuedAt,omitzero"`
 	StartedAt  time.Time `json:"startedAt,omitzero"`
 	FinishedAt time.Time `json:"finishedAt,omitzero"`
-	Place      int       `json:"place,omitempty"`  // in the queue, from 1; 0 when not queued
-	Cancel     string    `json:"cancel,omitempty"` // why a running build was asked to stop
+	Place      int       `json:"place,omitempty"` // in the queue, from 1; 0 when not queued
+	Stop       *Stop     `json:"stop,omitempty"`  // a running build was asked to end
 }
 
 // Result is what one attempt found out.

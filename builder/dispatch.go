@@ -36,6 +36,9 @@ type Sources interface {
 	// Open makes the commit readable, fetching it where the origin is
 	// elsewhere. An error that the pusher can mend is a *Failure.
 	Open(ctx context.Context, repo Repository, commit string) (Source, error)
+	// Resolve returns the commit that a ref (refs/heads/main) or a commit's
+	// first characters (7 or more) name now, ErrNotFound when none does.
+	Resolve(ctx context.Context, repo Repository, rev string) (commit string, err error)
 }
 
 // Source is one commit.

@@ -13,9 +13,9 @@ type Queue interface {
 	// queued -> running, attempt + 1. Leases that ran out are put back into
 	// the queue on the way. It returns ctx's error when ctx ends.
 	Claim(ctx context.Context, worker string) (*Lease, error)
-	// Heartbeat renews the lease and tells whether somebody asked the build
-	// to stop, and why. ErrLeaseLost when the lease is another worker's.
-	Heartbeat(ctx context.Context, l *Lease) (cancel string, err error)
+	// Heartbeat renews the lease and tells whether the build was asked to
+	// stop; nil: go on. ErrLeaseLost when the lease is another worker's.
+	Heartbeat(ctx context.Context, l *Lease) (*Stop, error)
 	// Advance moves the build to running or pushing and keeps what is known
 	// of its result so far.
 	Advance(ctx context.Context, l *Lease, s State, r Result) error
@@ -32,6 +32,12 @@ type Lease struct {
 	Worker  string
 	Attempt int   // the fencing token: it only grows
 	Last    State // how the image's build before this one on the same ref ended; "" if none
+}
+
+// Stop asks a running build to end in State (Cancelled or Superseded).
+type Stop struct {
+	State  State  `json:"state"`
+	Reason string `json:"reason"` // "by ada", "by 4f2c1a on main"
 }
 
 // Inputs remembers which digest an input key built, and who builds one now.
