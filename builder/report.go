@@ -71,6 +71,9 @@ type Report struct {
 
 // Triggers fires one trigger of a finished build, once; the caller retries.
 type Triggers interface {
+	// Due names the triggers that a build which ended so sets off; last is
+	// how the build before it ended.
+	Due(r Record, last State) []string
 	// Fire never panics on what a person wrote; the run's Err says whether
 	// trying again could help (Retry).
 	Fire(ctx context.Context, f Firing) TriggerRun
