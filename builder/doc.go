@@ -1,3 +1,42 @@
 // Package builder is the domain: what an event comes to, what a build goes
-// through, and what it causes.
+// through, and what it causes. It knows no forge, no Redis, no BuildKit and no
+// HTTP; it owns the interfaces that it calls, beside the code that calls them.
+//
+// # The life of a build
+//
+// One push goes through these rooms, in this order, and never back:
+//
+//	handlers       verify, accept: an [Event], durable, numbered
+//	[Dispatcher]   one event of a repository at a time: open the commit, put
+//	               the ref's events in [Order], read .registry-build.yml, and
+//	[Plan]         (pure) event + file -> builds, tags, and reasons
+//	[Inbox].Decide builds queued, older ones superseded: one step
+//	[Worker]       claims a build under a fenced lease and runs an attempt:
+//	                 source -> context, bases pinned -> [InputKey]
+//	                 same input built before: its digest is promoted
+//	                 else [Solver].Solve: BuildKit pushes by digest only
+//	                 [Registry].Put: every tag, guarded by [MayMove]
+//	[Courier]      carries what follows out of the outbox: reports, triggers
+//
+// # The states of a build
+//
+//	queued ──claim──▶ running ──digest──▶ pushing ──tags──▶ succeeded | promoted
+//	  │                 │  │                 │  └─────────▶ failed
+//	  │                 │  └──▶ failed       │
+//	  │                 ├──stop──▶ cancelled | superseded ◀──stop──┤
+//	  ├──▶ cancelled (asked, or the ref is gone)
+//	  ├──▶ superseded (a newer push of the same image and ref was accepted)
+//	  └◀── lease lost or handed back: running | pushing -> queued, attempt + 1
+//
+// Terminal states are final: a rebuild is a new build, and a commit's status
+// shows the newest build of that image at that commit. Running and pushing
+// move by scripts that check worker and attempt, so a worker that was taken
+// for dead changes nothing when it wakes; the same check stands before every
+// outward effect.
+//
+// # What is told to whom
+//
+// A [Failure] carries a sentence for the person who pushed and, apart, the
+// error for the operator's log. The first is stored and shown, the second is
+// logged once, where it happened.
 package builder
