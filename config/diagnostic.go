@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -9,7 +11,7 @@ import (
 type Diagnostic struct {
 	File    string `json:"file"`
 	Line    int    `json:"line"` // from 1; 0: the whole file
-	Col     int    `json:"col"`  // from 1
+	Col     int    `json:"col"`  // from 1, in characters
 	Message string `json:"message"`
 }
 
@@ -29,4 +31,13 @@ func (ds Diagnostics) Error() string {
 		lines[i] = d.String()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// inOrder sorts by place, keeping the order of finding within one place, and
+// drops what is said twice.
+func (ds Diagnostics) inOrder() Diagnostics {
+	slices.SortStableFunc(ds, func(a, b Diagnostic) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
+	})
+	return slices.Compact(ds)
 }

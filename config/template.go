@@ -26,6 +26,7 @@ type Template struct {
 type part struct {
 	literal  string
 	variable Variable // Name "": a literal
+	pos      Position // of the variable in its file, where there is one
 }
 
 // Variable is one ${name} or ${name:format} of a template.

@@ -3,23 +3,23 @@ package config
 // BuildFile is one .registry-build.yml, checked and with its defaults filled
 // in, except those that only an event can give (names and repositories).
 type BuildFile struct {
-	Images    []Image
-	Automatic bool   // false: only commands, the API and the console build
-	Timezone  string // IANA name for times in tags; "" takes the server's
+	Images    []Image // at least one
+	Automatic bool    // false: only commands, the API and the console build
+	Timezone  string  // IANA name for times in tags; "" takes the server's
 }
 
 // Image is one entry of images.
 type Image struct {
-	Name       string // "" until an event names the repository
-	Repository string // "" takes the policy's default
-	Context    string // slash-separated, relative to the repository root; "." is the root
-	Dockerfile string // relative to the repository root
-	Target     string
-	Platforms  []string // empty: the builder's own
+	Name       string   // "" until an event names the repository; never "" where there are several images
+	Repository string   // [host[:port]/]path; "" takes the policy's default
+	Context    string   // slash-separated, clean, relative to the repository root; "." is the root
+	Dockerfile string   // relative to the repository root, clean
+	Target     string   // "" is the Dockerfile's last stage
+	Platforms  []string // in normal form; empty: the builder's own
 	Args       []Arg
 	Cache      bool
 	Match      Match
-	Rules      []Rule
+	Rules      []Rule // never empty: every branch and every tag where none are written
 	Triggers   []Trigger
 	Pos        Position
 }
@@ -44,27 +44,27 @@ const (
 // one of Branch, Tag, Ref and PullRequest is set. A nil or empty override
 // takes the image's value.
 type Rule struct {
-	Branch      *Pattern
-	Tag         *Pattern
-	Ref         *Pattern
+	Branch      *Pattern // over the short name
+	Tag         *Pattern // over the short name
+	Ref         *Pattern // over the whole ref
 	PullRequest bool
 
 	Tags       []Template // empty: ${refName}-${commit}, and no tag for a pull request
-	Args       []Arg      // replace arguments of the same name, add the others
+	Args       []Arg      // over the image's: see MergeArgs
 	Platforms  []string
 	Target     *string
 	Context    *string
 	Dockerfile *string
 	Cache      *bool
 	Automatic  *bool
-	Pos        Position
+	Pos        Position // of the image, for a rule that was not written
 }
 
 // Trigger is what happens after an image's tags were put.
 type Trigger struct {
 	Name    string      `json:"name"`
 	Tags    TagSelector `json:"tags"`
-	On      []Outcome   `json:"on"`
+	On      []Outcome   `json:"on"` // never empty
 	Webhook *Webhook    `json:"webhook,omitempty"`
 	Pos     Position    `json:"-"`
 }
@@ -84,7 +84,7 @@ type Webhook struct {
 	Credential string `json:"credential,omitempty"`
 }
 
-// Position is a place in a file, both counted from 1.
+// Position is a place in a file, both counted from 1, columns in characters.
 type Position struct {
 	Line int `json:"line"`
 	Col  int `json:"col"`

@@ -1,0 +1,170 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxFile is the largest file that is read, in bytes.
+const maxFile = 256 << 10
+
+// reader walks one YAML document and collects every problem on the way.
+type reader struct {
+	file  string
+	lines []string
+	diags Diagnostics
+	key   *yaml.Node // whose value is being read, for problems of the key itself
+
+	homes   []home                              // where keys belong that stand in the wrong section
+	written map[*yaml.Node]string               // values before ${env:…} was replaced: what a message may show
+	trace   func(section string, keys []string) // tests see which keys a section knows; usually nil
+}
+
+// home is a section with the keys that belong nowhere else.
+type home struct {
+	section, title string
+	keys           []string
+}
+
+// open reads the one document of data. It returns nil when there is nothing
+// to walk; the problem is in r.diags then.
+func (r *reader) open(data []byte) *yaml.Node {
+	if len(data) > maxFile {
+		r.report(0, 0, "the file has %d bytes; %d (256 KiB) are the most", len(data), maxFile)
+		return nil
+	}
+	r.lines = strings.Split(string(data), "\n")
+	if !r.plainText() {
+		return nil
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, second yaml.Node
+	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
+		r.report(0, 0, "the file is empty")
+		return nil
+	} else if err != nil {
+		r.syntax(err)
+		return nil
+	}
+	switch err := dec.Decode(&second); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		r.syntax(err)
+		return nil
+	default:
+		r.report(second.Line, max(second.Column, 1), `a second document begins here; the file holds one: remove the "---"`)
+		return nil
+	}
+	root := doc.Content[0]
+	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
+		r.report(0, 0, "the file is empty")
+		return nil
+	}
+	r.refuseReferences(root)
+	return root
+}
+
+// plainText reports bytes that YAML refuses without naming their line.
+func (r *reader) plainText() bool {
+	for i, l := range r.lines {
+		if !utf8.ValidString(l) {
+			r.report(i+1, 1, "the line is not UTF-8 text")
+			return false
+		}
+		col := 0
+		for _, c := range l {
+			col++
+			if isControl(c) && c != '\t' && c != '\r' {
+				r.report(i+1, col, "the line holds the control character %U", c)
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// refuseReferences reports aliases, merges and tags. References would let a
+// small file grow without bound, and a value be somewhere else than its line.
+func (r *reader) refuseReferences(n *yaml.Node) {
+	switch {
+	case n.Kind == yaml.AliasNode:
+		r.errorf(n, `"*%s" is an alias; aliases are not supported here, write the value out`, n.Value)
+		return // n.Alias may lead back to where we come from
+	case n.Style&yaml.TaggedStyle != 0:
+		r.errorf(n, "%s is a YAML tag; tags are not supported here, write the value alone", n.Tag)
+	case n.Kind == yaml.ScalarNode && n.Tag == "!!merge":
+		r.errorf(n, `"<<" merges are not supported here; write the keys out`)
+	}
+	for _, c := range n.Content {
+		r.refuseReferences(c)
+	}
+}
+
+// syntax puts the YAML library's error at its line.
+func (r *reader) syntax(err error) {
+	for i, l := range r.lines {
+		indent := l[:len(l)-len(strings.TrimLeft(l, " \t"))]
+		if tab := strings.IndexByte(indent, '\t'); tab >= 0 && len(indent) < len(strings.TrimRight(l, "\r")) {
+			r.report(i+1, tab+1, "a tab stands at the beginning of the line; YAML is indented with spaces")
+			return
+		}
+	}
+	msg := strings.TrimPrefix(err.Error(), "yaml: ")
+	line := 1
+	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(msg); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		msg = msg[len(m[0]):]
+	}
+	line = min(max(line, 1), len(r.lines))
+	if strings.Contains(msg, "cannot start any token") {
+		msg += "; put the value into quotes"
+	}
+	text := r.lines[line-1]
+	r.report(line, len(text)-len(strings.TrimLeft(text, " "))+1, "not valid YAML: %s", msg)
+}
+
+func (r *reader) report(line, col int, format string, args ...any) {
+	r.diags = append(r.diags, Diagnostic{File: r.file, Line: line, Col: col, Message: fmt.Sprintf(format, args...)})
+}
+
+func (r *reader) errorf(n *yaml.Node, format string, args ...any) {
+	r.report(n.Line, n.Column, format, args...)
+}
+
+func position(n *yaml.Node) Position { return Position{Line: n.Line, Col: n.Column} }
+
+// place is where the col-th character of a scalar stands in the file, or the
+// scalar's beginning where its text is not written as it is read (escapes,
+// several lines).
+func (r *reader) place(n *yaml.Node, col int) Position {
+	if n.Line < 1 || n.Line > len(r.lines) {
+		return position(n)
+	}
+	line, start := []rune(r.lines[n.Line-1]), n.Column
+	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
+		start++
+	}
+	if start < 1 || start > len(line) || !strings.HasPrefix(string(line[start-1:]), n.Value) {
+		return position(n)
+	}
+	return Position{Line: n.Line, Col: start + col - 1}
+}
+
+// errorIn puts an error of one of the package's parsers at its character.
+func (r *reader) errorIn(n *yaml.Node, err error) {
+	var te *textError
+	if errors.As(err, &te) {
+		p := r.place(n, te.col)
+		r.report(p.Line, p.Col, "%s", te.message)
+		return
+	}
+	r.errorf(n, "%s", err)
+}
