@@ -68,13 +68,14 @@ type Build struct {
 	Rule       string     `json:"rule,omitempty"` // the rule that matched, as people wrote it
 	Spec       Spec       `json:"spec"`
 
-	Destination string           `json:"destination"` // image repository; without host: the embedded registry
-	Tags        []string         `json:"tags,omitempty"`
+	Destination string           `json:"destination"`    // image repository; without host: the embedded registry
+	Tags        []string         `json:"tags,omitempty"` // may hold ${buildTime}: see At
 	Triggers    []config.Trigger `json:"triggers,omitempty"`
 	Warnings    []string         `json:"warnings,omitempty"` // of planning
 
-	Seq        int64     `json:"seq"`        // of the event
-	Generation int64     `json:"generation"` // of the ref, when the event was dispatched
+	Timezone   string    `json:"timezone,omitempty"` // of times in tags
+	Seq        int64     `json:"seq"`                // of the event
+	Generation int64     `json:"generation"`         // of the ref, when the event was dispatched
 	AcceptedAt time.Time `json:"acceptedAt"`
 	Lineage    string    `json:"lineage,omitempty"` // builds of one lineage supersede each other; "" never
 }
@@ -139,3 +140,15 @@ type TagOutcome struct {
 
 // Held reports whether "latest means latest" kept the tag where it was.
 func (o TagOutcome) Held() bool { return o.HeldBy != "" }
+
+// BuildFilter picks builds from the list, newest first. An empty field
+// matches all.
+type BuildFilter struct {
+	Repository string // Repository.Key
+	Image      string
+	Ref        string
+	Commit     string
+	State      State
+	Limit      int    // 1 to 200; 0 is 50
+	Before     string // the build ID that the page before ended with
+}

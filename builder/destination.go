@@ -1,0 +1,233 @@
+package builder
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+	"github.com/distribution/reference"
+
+	"github.com/registry-build/registry-build/config"
+)
+
+// target is what an image may reach: decided by the ref's authority and the
+// operator's policy, whatever the commit says.
+type target struct {
+	repository string
+	triggers   []config.Trigger
+	warnings   []string
+}
+
+// images are the file's images with their names; the only image of a file may
+// leave its name to the repository.
+func (p *planner) images(f *config.BuildFile) []config.Image {
+	images := slices.Clone(f.Images)
+	for i := range images {
+		if images[i].Name == "" {
+			images[i].Name = p.Event.Repository.Name
+		}
+	}
+	return images
+}
+
+// target decides where an image is pushed and which triggers it has. Where the
+// ref has no authority both come from the default branch's file, found by the
+// image's name: nobody deploys by editing the file on a feature branch. An
+// image that only the feature branch has gets the default repository and no
+// triggers. refusal is a sentence for the pusher.
+func (p *planner) target(img config.Image) (t target, refusal string) {
+	authority, several := img, len(p.File.Images) > 1
+	if p.Trusted != nil {
+		authority = config.Image{Name: img.Name}
+		trusted := p.images(p.Trusted)
+		for _, other := range trusted {
+			if other.Name == img.Name {
+				authority, several = other, len(trusted) > 1
+			}
+		}
+	}
+	t.triggers = authority.Triggers
+	var err error
+	t.repository, err = p.repository(authority, several)
+	if err != nil {
+		return t, err.Error()
+	}
+	if img.Repository != "" && qualify(p.Registry, img.Repository) != t.repository {
+		t.warnings = append(t.warnings, fmt.Sprintf(
+			"repository %s of image %s is not used on %s: which repository an image is pushed to is read from %s; this goes to %s",
+			img.Repository, img.Name, p.subject, p.authorityName(), t.repository))
+	}
+	return t, p.mayPush(img.Name, t.repository)
+}
+
+func (p *planner) authorityName() string {
+	if p.Event.Repository.DefaultBranch == "" {
+		return "the default branch"
+	}
+	return "branch " + p.Event.Repository.DefaultBranch
+}
+
+// repository is the image repository that an entry of the file names, or its
+// default: <registry>/<owner>/<repo>, and /<image> below it where the file has
+// several.
+func (p *planner) repository(img config.Image, several bool) (string, error) {
+	name := ""
+	if img.Repository != "" {
+		name = qualify(p.Registry, img.Repository)
+	} else {
+		root, err := p.root()
+		if err != nil {
+			return "", err
+		}
+		name = root
+		if several {
+			name += "/" + strings.ToLower(img.Name)
+		}
+	}
+	if err := checkRepository(name); err != nil {
+		return "", err
+	}
+	return name, nil
+}
+
+// root is where everything of the source repository may go. Names of image
+// repositories are lower case.
+func (p *planner) root() (string, error) {
+	name := strings.ToLower(path.Join(p.Event.Repository.Owner, p.Event.Repository.Name))
+	if p.Registry != "" {
+		return p.Registry + "/" + name, nil
+	}
+	// A name of the embedded registry has no host. Were this one taken for a
+	// name with a host, an owner called like a registry would push there.
+	if hasHost(name) {
+		return "", fmt.Errorf("the default image repository %s would read as one of the registry %s: name another one with repository: in %s",
+			name, firstElement(name), buildFileName)
+	}
+	return name, nil
+}
+
+// mayPush holds a destination against the policy. It returns the refusal.
+func (p *planner) mayPush(image, destination string) string {
+	allowed := []string{}
+	if root, err := p.root(); err == nil {
+		if destination == root || strings.HasPrefix(destination, root+"/") {
+			return ""
+		}
+		allowed = append(allowed, root+" and below")
+	}
+	more, ok := allowedBy(p.Policy, p.Event.Repository.FullName(), destination)
+	if ok {
+		return ""
+	}
+	allowed = append(allowed, more...)
+	return fmt.Sprintf("image %s may not be pushed to %s: %s may push to %s; the operator widens that with policy: in the server file",
+		image, destination, p.Event.Repository.FullName(), strings.Join(allowed, ", "))
+}
+
+// allowedBy holds a destination against the operator's policy, and returns
+// what it allows to the repository.
+func allowedBy(policy []config.Policy, repository, destination string) (images []string, ok bool) {
+	for _, entry := range policy {
+		if !config.MatchAny(entry.Repositories, repository) {
+			continue
+		}
+		if config.MatchAny(entry.Images, destination) {
+			return nil, true
+		}
+		images = append(images, entry.Images...)
+	}
+	return images, false
+}
+
+// qualify puts a name without a host into the default registry.
+func qualify(registry, name string) string {
+	if registry == "" || hasHost(name) {
+		return name
+	}
+	return registry + "/" + name
+}
+
+// hasHost tells a registry's host by the rule that Docker made: the first of
+// several elements with a dot or a port in it, or localhost.
+func hasHost(name string) bool {
+	first := firstElement(name)
+	return first != name && (strings.ContainsAny(first, ".:") || first == "localhost")
+}
+
+func firstElement(name string) string {
+	first, _, _ := strings.Cut(name, "/")
+	return first
+}
+
+func checkRepository(name string) error {
+	if lower := strings.ToLower(name); lower != name {
+		return fmt.Errorf("image repository %q has capital letters; write %q", name, lower)
+	}
+	if _, err := reference.WithName(name); err != nil {
+		return fmt.Errorf("%q cannot name an image repository: elements of small letters and digits, with one of . _ - between them, parted by slashes, and no tag",
+			clip(name, 100))
+	}
+	return nil
+}
+
+func unknownImage(name string, images []config.Image) string {
+	var names []string
+	best, distance := "", 3
+	for _, img := range images {
+		names = append(names, img.Name)
+		if d := levenshtein.Distance(name, img.Name, nil); d < distance && d < len(img.Name) {
+			best, distance = img.Name, d
+		}
+	}
+	text := fmt.Sprintf("no image %q in %s", clip(name, 60), buildFileName)
+	if best != "" {
+		return text + fmt.Sprintf("; did you mean %q?", best)
+	}
+	return text + "; it has " + strings.Join(names, ", ")
+}
+
+// planUpload decides a Dockerfile that was sent without a repository: one
+// build, with the tags as they are given. Whether the sender may push to that
+// name at all is a matter of the sender's token, which the API has checked;
+// here an upload is kept within the default registry and the policy.
+func planUpload(in PlanInput, d *Decision) {
+	e := in.Event
+	fail := func(format string, args ...any) {
+		d.Failure = &Failure{Stage: StageConfig, Message: fmt.Sprintf(format, args...)}
+	}
+	name := qualify(in.Registry, e.Request.Repository)
+	if name == "" {
+		fail("an uploaded Dockerfile needs the image repository that it is pushed to")
+		return
+	}
+	if err := checkRepository(name); err != nil {
+		fail("%s", err)
+		return
+	}
+	inDefault := in.Registry == "" && !hasHost(name) || in.Registry != "" && strings.HasPrefix(name, in.Registry+"/")
+	if _, ok := allowedBy(in.Policy, "", name); !inDefault && !ok {
+		fail("an uploaded Dockerfile may not be pushed to %s: only to %s; the operator widens that with policy: in the server file",
+			name, orText(in.Registry, "the embedded registry, without a host"))
+		return
+	}
+	var tags []string
+	for _, tag := range e.Request.Tags {
+		if !ValidTag(tag) {
+			fail("%q is no tag: letters, digits, _ . and -, at most 128, neither . nor - first", clip(tag, 60))
+			return
+		}
+		if !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	image := orText(e.Request.Image, path.Base(name))
+	d.Builds = []Build{{
+		ID: BuildID(e, image, ""), EventID: e.ID, EventKind: e.Kind, Repository: e.Repository,
+		Image: image, Lane: TrustedLane, Priority: priorityOf(e.Kind), Actor: e.Actor,
+		Spec: Spec{Context: ".", Dockerfile: "Dockerfile", Inline: e.Request.Dockerfile, NoCache: e.Request.NoCache},
+
+		Destination: name, Tags: tags, Seq: e.Seq, AcceptedAt: e.AcceptedAt,
+	}}
+}
