@@ -2,7 +2,14 @@ package builder
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
 	"time"
+
+	"github.com/registry-build/registry-build/config"
 )
 
 // Inbox holds accepted events until they are decided, one repository at a
@@ -54,4 +61,220 @@ type Source interface {
 	Descends(ctx context.Context, ancestor, commit string) (bool, error)
 	// Close ends the processes behind the source.
 	Close() error
+}
+
+const (
+	extendEvery   = 5 * time.Second
+	deferAtMost   = 5 * time.Minute
+	giveUpOnEvent = 12 // attempts, about half an hour
+)
+
+// Dispatcher decides what events come to, one at a time for a repository.
+type Dispatcher struct {
+	Inbox    Inbox
+	Sources  Sources
+	Registry string          // default registry: host[/prefix]; "" is the embedded one
+	Policy   []config.Policy // what repositories may push elsewhere
+	Timezone string          // for times in tags where the file names none
+	Name     string          // of this process, for leases
+	Parallel int             // repositories decided at the same time
+	Log      *slog.Logger
+}
+
+// Run decides events until ctx ends and waits for those in hand.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for i := range max(d.Parallel, 1) {
+		wg.Go(func() { d.loop(ctx, fmt.Sprintf("%s-%d", d.Name, i)) })
+	}
+	wg.Wait()
+	return nil
+}
+
+func (d *Dispatcher) loop(ctx context.Context, name string) {
+	for ctx.Err() == nil {
+		l, err := d.Inbox.NextEvent(ctx, name)
+		if err != nil {
+			pause(ctx, d.Log, "next event", err)
+			continue
+		}
+		d.dispatch(ctx, l)
+	}
+}
+
+func (d *Dispatcher) dispatch(ctx context.Context, l *EventLease) {
+	log := d.Log.With("event", l.Event.ID, "repo", l.Event.Repository.FullName(), "commit", l.Event.Commit)
+	// Deciding outlives a stop by design: it takes milliseconds, and giving
+	// the event back would only repeat them.
+	work := context.WithoutCancel(ctx)
+	held, lost := context.WithCancel(work)
+	defer lost()
+	go d.extend(held, lost, l, log)
+
+	decision, err := d.decide(held, l)
+	switch {
+	case err == nil:
+	case held.Err() != nil:
+		return // somebody else decides it
+	case l.Attempt < giveUpOnEvent:
+		wait := min(time.Second<<min(l.Attempt, 20), deferAtMost)
+		log.Warn("event deferred", "attempt", l.Attempt, "wait", wait, "err", err)
+		if err := d.Inbox.Defer(work, l, wait); err != nil {
+			log.Error("defer event", "err", err)
+		}
+		return
+	default:
+		log.Error("event given up", "attempts", l.Attempt, "err", err)
+		decision = Decision{Failure: &Failure{Stage: StageInternal,
+			Message: "the commit could not be read; the operator's log has the cause"}}
+	}
+	decision.EventID = l.Event.ID
+	decision.DecidedAt = time.Now().UTC()
+	if err := d.Inbox.Decide(work, l, decision); err != nil {
+		log.Error("decide event", "err", err)
+		return
+	}
+	log.Info("event decided", "builds", len(decision.Builds))
+}
+
+func (d *Dispatcher) extend(ctx context.Context, lost context.CancelFunc, l *EventLease, log *slog.Logger) {
+	tick := time.NewTicker(extendEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := d.Inbox.Extend(ctx, l); errors.Is(err, ErrLeaseLost) {
+				log.Warn("event lease lost")
+				lost()
+				return
+			}
+		}
+	}
+}
+
+// decide reads what the event is about and plans it. What the pusher can
+// mend is part of the decision; an error means that trying again may help.
+func (d *Dispatcher) decide(ctx context.Context, l *EventLease) (Decision, error) {
+	e := l.Event
+	var head *Position
+	in := PlanInput{Event: e, Registry: d.Registry, Policy: d.Policy, Timezone: d.Timezone, TagOwners: l.TagOwners}
+	if e.Ref != "" {
+		next, stale, err := Order(l.Head, e, func(ancestor, commit string) (bool, error) {
+			return d.descends(ctx, e.Repository, ancestor, commit)
+		})
+		if err != nil {
+			return Decision{}, err
+		}
+		if stale {
+			return Decision{Reasons: []Reason{{Message: fmt.Sprintf("%s: this was overtaken, the ref has moved on already", e.Ref)}}}, nil
+		}
+		in.Generation = next.Generation
+		if e.Kind != Requested {
+			head = &next
+		}
+	}
+	decision, err := d.plan(ctx, in)
+	decision.Head = head
+	return decision, err
+}
+
+// descends opens commit to look into its history. One that is gone has none.
+func (d *Dispatcher) descends(ctx context.Context, repo Repository, ancestor, commit string) (bool, error) {
+	src, err := d.Sources.Open(ctx, repo, commit)
+	var f *Failure
+	if errors.As(err, &f) || errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer src.Close()
+	return src.Descends(ctx, ancestor, commit)
+}
+
+func (d *Dispatcher) plan(ctx context.Context, in PlanInput) (Decision, error) {
+	if in.Event.Commit == "" { // a deletion, or an uploaded Dockerfile
+		return Plan(in), nil
+	}
+	src, err := d.Sources.Open(ctx, in.Event.Repository, in.Event.Commit)
+	if err != nil {
+		return asDecision(err)
+	}
+	defer src.Close()
+	file, diags, err := readBuildFile(ctx, src)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Plan(in), nil // which tells what to write
+	case err != nil:
+		return asDecision(err)
+	case len(diags) > 0:
+		return Decision{Invalid: diags}, nil
+	}
+	in.File = file
+	if in.Trusted, err = d.trusted(ctx, in.Event); err != nil {
+		return asDecision(err)
+	}
+	return Plan(in), nil
+}
+
+// trusted returns the file that credentials, triggers and other image
+// repositories are read from: nil where the event's ref has that authority
+// itself, else the default branch's, empty where that has none. So nobody
+// deploys by editing the file on a feature branch.
+func (d *Dispatcher) trusted(ctx context.Context, e Event) (*config.BuildFile, error) {
+	defaultRef := "refs/heads/" + e.Repository.DefaultBranch
+	if e.Protected || e.Ref == defaultRef {
+		return nil, nil
+	}
+	none := &config.BuildFile{}
+	commit, err := d.Sources.Resolve(ctx, e.Repository, defaultRef)
+	if errors.Is(err, ErrNotFound) {
+		return none, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	src, err := d.Sources.Open(ctx, e.Repository, commit)
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	file, diags, err := readBuildFile(ctx, src)
+	if errors.Is(err, fs.ErrNotExist) || len(diags) > 0 {
+		return none, nil
+	}
+	return file, err
+}
+
+func readBuildFile(ctx context.Context, src Source) (*config.BuildFile, config.Diagnostics, error) {
+	data, err := src.ReadFile(ctx, config.BuildFileName, maxReadFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	file, diags := config.ParseBuildFile(config.BuildFileName, data)
+	return file, diags, nil
+}
+
+// asDecision keeps what the pusher can mend as the decision itself.
+func asDecision(err error) (Decision, error) {
+	var f *Failure
+	if errors.As(err, &f) {
+		return Decision{Failure: f}, nil
+	}
+	return Decision{}, err
+}
+
+// pause waits a moment after an error of the store, so that a dead Redis
+// does not spin the loop; the first healthy call goes on at once.
+func pause(ctx context.Context, log *slog.Logger, doing string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	log.Error(doing, "err", err)
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Second):
+	}
 }

@@ -2,8 +2,12 @@ package builder
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
-	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
 )
 
 // Queue hands out builds, fair by repository, under fenced leases. All
@@ -68,88 +72,187 @@ type Logs interface {
 	OpenLog(ctx context.Context, l *Lease) io.WriteCloser
 }
 
-// Context is a build context: a file system in the shape that BuildKit's
-// session reads, and the hash of all that it holds.
-type Context interface {
-	// Walk calls fn for target and everything below it in the order that
-	// BuildKit's receiver needs; "" or "/" is the root.
-	Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error
-	Open(name string) (io.ReadCloser, error)
-	// Hash covers paths, modes and contents of everything in the context.
-	Hash() string
-}
-
-// Solver builds one platform of one image. It may be called concurrently.
-type Solver interface {
-	// Inspect reads a Dockerfile without building it. A Dockerfile that does
-	// not parse is a *Failure with the line.
-	Inspect(ctx context.Context, dockerfile []byte, s Spec) (Inspection, error)
-	// Solve builds and pushes by digest, writing plain progress to log. The
-	// error is ctx's when ctx ended, else a *Failure: StageBuild with the
-	// failing line, StagePush when the registry refused.
-	Solve(ctx context.Context, r SolveRequest, log io.Writer) (Solution, error)
-}
-
-// Inspection is what a Dockerfile needs from outside.
-type Inspection struct {
-	Bases  []string // image references as BuildKit normalises them, in order, once each
-	Remote string   // a remote ADD or the like: its input cannot be known ("" if none)
-}
-
-// SolveRequest asks for one image of one platform.
-type SolveRequest struct {
-	ID          string // unique for the attempt
-	Spec        Spec
-	Dockerfile  []byte
-	Files       Context
-	SharedKey   string            // files already sent under this key are not sent again
-	Pins        map[string]string // base reference -> digest
-	Labels      map[string]string
-	Destination string // image repository with host; "" builds without pushing
-	Login       Login  // for the destination's registry
-}
-
-// Solution is what a solve made.
-type Solution struct {
-	Digest string
-	Notes  []Note
-}
-
-// Login is a right at one registry, minted for one attempt where the
-// registry is ours.
-type Login struct {
-	Host     string
-	Username string
-	Password string
-}
-
-// Registry reads and tags images by name. Errors that the pusher can mend
-// are a *Failure; ErrNotFound where something is not there.
-type Registry interface {
-	// Resolve returns the digest that a reference names now.
-	Resolve(ctx context.Context, reference string, login Login) (digest string, err error)
-	// Put puts tags on a digest of the same repository: in parallel, once
-	// each, only forward, all or (on error) none.
-	Put(ctx context.Context, r TagRequest) ([]TagOutcome, error)
-}
-
-// TagRequest asks for tags on a digest that the repository has already.
-type TagRequest struct {
-	Repository string // with host
-	Digest     string
-	Tags       []string
-	Login      Login
-	Owner      string   // who asks: build and attempt
-	Position   Position // where the build stands, for "latest means latest"
-	// Descends is Source.Descends of the build's repository.
-	Descends func(ctx context.Context, ancestor, commit string) (bool, error)
-	// Fence returns ErrLeaseLost when the caller may no longer write.
-	Fence func(ctx context.Context) error
-}
-
 // LogChunk is a piece of a build's log. ID grows; reading on after an ID
 // repeats nothing.
 type LogChunk struct {
 	ID   string
 	Data []byte
+}
+
+// Logins gives an attempt the rights that it needs at the destination's
+// registry, and no more. done ends them.
+type Logins interface {
+	Login(ctx context.Context, b Build, destination string) (login Login, done func(), err error)
+}
+
+// Worker claims builds and runs their attempts.
+type Worker struct {
+	Queue    Queue
+	Inputs   Inputs
+	Logs     Logs
+	Sources  Sources
+	Solver   Solver
+	Registry Registry
+	Logins   Logins
+	Triggers Triggers
+	Redact   func(io.Writer) io.WriteCloser // stands in front of every log
+
+	Name      string        // of this process, for leases
+	Parallel  int           // builds at the same time
+	Host      string        // the embedded registry's, for destinations without one
+	Toolchain Toolchain     // part of every input key
+	Timeout   time.Duration // of one attempt
+	Drain     time.Duration // how long running builds may go on after a stop
+	Heartbeat time.Duration // a third of the queue's lease
+	Log       *slog.Logger
+}
+
+// Toolchain is what builds, beside the source: another one may make another
+// image of the same input.
+type Toolchain struct {
+	Frontend string            // with its version
+	BuildKit string            // the daemon's version
+	Output   map[string]string // exporter options
+}
+
+// errStopping ends attempts when the worker stops before they are done.
+var errStopping = errors.New("worker is stopping")
+
+// stopped carries a Stop as the cause of a cancelled context.
+type stopped struct{ Stop }
+
+func (s stopped) Error() string { return string(s.State) + " " + s.Reason }
+
+// Run claims builds until ctx ends, gives those in hand the drain time, and
+// hands back the rest.
+func (w *Worker) Run(ctx context.Context) error {
+	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	drained := context.AfterFunc(ctx, func() {
+		time.AfterFunc(w.Drain, func() { stop(errStopping) })
+	})
+	defer drained()
+	var wg sync.WaitGroup
+	for i := range max(w.Parallel, 1) {
+		wg.Go(func() { w.loop(ctx, work, fmt.Sprintf("%s-%d", w.Name, i)) })
+	}
+	wg.Wait()
+	return nil
+}
+
+func (w *Worker) loop(ctx, work context.Context, name string) {
+	for ctx.Err() == nil {
+		l, err := w.Queue.Claim(ctx, name)
+		if err != nil {
+			pause(ctx, w.Log, "claim a build", err)
+			continue
+		}
+		w.attempt(work, l)
+	}
+}
+
+// attempt runs one lease to its end and writes down how it ended. Only the
+// fenced scripts of the queue decide whether that counts.
+func (w *Worker) attempt(work context.Context, l *Lease) {
+	log := w.Log.With("build", l.ID, "repo", l.Repository.FullName(), "commit", l.Commit, "attempt", l.Attempt)
+	log.Info("build started")
+	ctx, cancel := context.WithCancelCause(work)
+	defer cancel(nil)
+	go w.heartbeat(ctx, cancel, l)
+
+	raw := w.Logs.OpenLog(work, l)
+	out := w.Redact(raw)
+	began := time.Now()
+	l.Build = l.Build.At(began) // the tags' build time is known now
+	a := &attempt{Worker: w, lease: l, log: log, out: out, began: began}
+	timed, done := context.WithTimeout(ctx, w.Timeout)
+	state, err := a.insist(timed)
+	timedOut := timed.Err() != nil && ctx.Err() == nil
+	done()
+
+	cause := context.Cause(ctx)
+	var s stopped
+	switch {
+	case err == nil:
+	case errors.Is(cause, ErrLeaseLost) || errors.Is(err, ErrLeaseLost):
+		log.Warn("build lease lost")
+		state = ""
+	case errors.As(cause, &s):
+		state, a.result.Reason = s.State, s.Reason
+		a.say("%s %s", s.State, s.Reason)
+	case errors.Is(cause, errStopping):
+		a.say("the builder is stopping; this build goes on when it is back")
+		state = Queued
+	case timedOut:
+		state, a.result.Failure = Failed, &Failure{Stage: StageBuild, Err: err,
+			Message: fmt.Sprintf("took longer than %s, the operator's limit for one build (limits.buildTimeout)", w.Timeout)}
+	default:
+		state, a.result.Failure = Failed, asFailure(err)
+	}
+	if f := a.result.Failure; state == Failed && f != nil {
+		a.sayFailure(f)
+	}
+	out.Close()
+	raw.Close()
+	w.finish(work, l, state, a.result, log)
+}
+
+// finish writes the end down, for as long as it takes: what was pushed must
+// not be forgotten because Redis was away for a moment.
+func (w *Worker) finish(ctx context.Context, l *Lease, s State, r Result, log *slog.Logger) {
+	if s == "" {
+		return
+	}
+	ctx, done := context.WithTimeout(ctx, time.Minute)
+	defer done()
+	for {
+		var err error
+		if s == Queued {
+			err = w.Queue.Release(ctx, l)
+		} else {
+			fire := w.Triggers.Due(Record{Build: l.Build, Progress: Progress{State: s}, Result: r}, l.Last)
+			err = w.Queue.Finish(ctx, l, s, r, fire...)
+		}
+		switch {
+		case err == nil:
+			log.Info("build ended", "state", s, "digest", r.Digest, "failure", r.Failure)
+			return
+		case errors.Is(err, ErrLeaseLost) || ctx.Err() != nil:
+			log.Warn("build end not written", "state", s, "err", err)
+			return
+		}
+		pause(ctx, log, "finish build", err)
+	}
+}
+
+// heartbeat renews the lease, and ends the attempt when it is lost or when
+// somebody asked the build to stop.
+func (w *Worker) heartbeat(ctx context.Context, cancel context.CancelCauseFunc, l *Lease) {
+	tick := time.NewTicker(w.Heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		stop, err := w.Queue.Heartbeat(ctx, l)
+		switch {
+		case errors.Is(err, ErrLeaseLost):
+			cancel(err)
+			return
+		case err == nil && stop != nil:
+			cancel(stopped{*stop})
+			return
+		}
+	}
+}
+
+func asFailure(err error) *Failure {
+	var f *Failure
+	if errors.As(err, &f) {
+		return f
+	}
+	return &Failure{Stage: StageInternal, Err: err,
+		Message: "something on the builder's side failed; the operator's log has the cause. Push again or rebuild to try once more"}
 }
