@@ -1,0 +1,111 @@
+package handlers
+
+import (
+	"strings"
+	"time"
+
+	"github.com/registry-build/registry-build/builder"
+)
+
+// Build is a build as the API shows it: a promise, apart from the domain and
+// from the stored record, so that those can change.
+type Build struct {
+	ID         string   `json:"id"`
+	State      string   `json:"state"`  // queued, running, pushing, succeeded, promoted, failed, cancelled, superseded, skipped
+	Status     string   `json:"status"` // one line for a person
+	Source     string   `json:"source"` // push, tag, api, upload
+	Repository string   `json:"repository,omitempty"`
+	Forge      string   `json:"forge,omitempty"`
+	Image      string   `json:"image"`
+	Ref        string   `json:"ref,omitempty"`
+	Commit     string   `json:"commit,omitempty"`
+	Actor      string   `json:"actor,omitempty"`
+	Event      string   `json:"event"`
+	Rule       string   `json:"rule,omitempty"`
+	Warnings   []string `json:"warnings,omitempty"`
+
+	Destination  string         `json:"destination"`
+	Tags         []Tag          `json:"tags,omitempty"`
+	Digest       string         `json:"digest,omitempty"`
+	Reference    string         `json:"reference,omitempty"` // for docker pull
+	PromotedFrom string         `json:"promotedFrom,omitempty"`
+	Notes        []builder.Note `json:"notes,omitempty"`
+	Failure      *Failure       `json:"failure,omitempty"`
+	Reason       string         `json:"reason,omitempty"`
+
+	Place           int        `json:"place,omitempty"` // in the queue, from 1
+	Attempt         int        `json:"attempt"`
+	AcceptedAt      time.Time  `json:"acceptedAt"`
+	StartedAt       *time.Time `json:"startedAt,omitempty"`
+	FinishedAt      *time.Time `json:"finishedAt,omitempty"`
+	DurationSeconds float64    `json:"durationSeconds,omitempty"` // from start to end
+	URL             string     `json:"url,omitempty"`             // page for people
+}
+
+// Tag is one tag that a build asked for.
+type Tag struct {
+	Name   string `json:"name"`
+	Put    bool   `json:"put"`              // it names the build's digest
+	HeldBy string `json:"heldBy,omitempty"` // commit that it was left on
+}
+
+// Failure is why a build failed, for the person who pushed.
+type Failure struct {
+	Stage   string `json:"stage"`
+	Message string `json:"message"`
+	File    string `json:"file,omitempty"`
+	Line    int    `json:"line,omitempty"`
+	EndLine int    `json:"endLine,omitempty"`
+	Excerpt string `json:"excerpt,omitempty"`
+	Output  string `json:"output,omitempty"`
+}
+
+// BuildOf is the API's view of a record. registry is the embedded registry's
+// host, url the address of the pages.
+func BuildOf(r builder.Record, registry, url string) Build {
+	b := Build{
+		ID: r.ID, State: string(r.State), Status: builder.Describe(r), Source: sourceOf(r.Build),
+		Repository: r.Repository.FullName(), Forge: r.Repository.Forge,
+		Image: r.Image, Ref: r.Ref, Commit: r.Commit, Actor: r.Actor, Event: r.EventID, Rule: r.Rule, Warnings: r.Warnings,
+		Destination: builder.FullDestination(registry, r.Destination), Digest: r.Digest, PromotedFrom: r.From,
+		Notes: r.Notes, Reason: r.Reason, Place: r.Place, Attempt: r.Attempt, AcceptedAt: r.AcceptedAt,
+		StartedAt: timeOf(r.StartedAt), FinishedAt: timeOf(r.FinishedAt), URL: url + "/builds/" + r.ID,
+	}
+	if b.StartedAt != nil && b.FinishedAt != nil {
+		b.DurationSeconds = b.FinishedAt.Sub(*b.StartedAt).Seconds()
+	}
+	if r.Digest != "" {
+		b.Reference = b.Destination + "@" + r.Digest
+	}
+	if f := r.Failure; f != nil {
+		b.Failure = &Failure{string(f.Stage), f.Message, f.File, f.Line, f.EndLine, f.Excerpt, f.Output}
+	}
+	if len(r.Tagged) == 0 {
+		for _, name := range r.Tags {
+			b.Tags = append(b.Tags, Tag{Name: name})
+		}
+	}
+	for _, t := range r.Tagged {
+		b.Tags = append(b.Tags, Tag{Name: t.Tag, Put: !t.Held(), HeldBy: t.HeldBy})
+	}
+	return b
+}
+
+func sourceOf(b builder.Build) string {
+	switch {
+	case b.Spec.Inline != "":
+		return "upload"
+	case b.EventKind == builder.Requested:
+		return "api"
+	case strings.HasPrefix(b.Ref, "refs/tags/"):
+		return "tag"
+	}
+	return "push"
+}
+
+func timeOf(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,24 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+const readyTimeout = 2 * time.Second
+
+// healthz says that the process answers: for restarts.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// readyz says that an event would be accepted now: for balancers.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
+	ctx, done := context.WithTimeout(r.Context(), readyTimeout)
+	defer done()
+	if err := s.Events.Ping(ctx); err != nil {
+		return refuse(http.StatusServiceUnavailable, "the store does not answer")
+	}
+	return writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+}
