@@ -1,0 +1,52 @@
+# Run `make` alone to see the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help build tools deps test-deps lint test demo up bench clean
+
+SUDO  := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GOBUILD = CGO_ENABLED=0 go build -trimpath
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+build: ## the program, in bin/
+	$(GOBUILD) -ldflags '-s -w -X github.com/registry-build/registry-build/app.version=$(VERSION)' -o bin/registry-build .
+
+tools: bin/buildkitd bin/buildctl bin/staticcheck ## buildkitd, buildctl and staticcheck, from the versions in go.mod
+
+# BuildKit cannot be `go install`ed (replace directives); as a tool of this
+# module it can be built, at exactly the version that the client speaks.
+bin/buildkitd bin/buildctl: go.sum
+	$(GOBUILD) -o $@ github.com/moby/buildkit/cmd/$(@F)
+	@touch $@
+
+bin/staticcheck: go.sum
+	$(GOBUILD) -o $@ honnef.co/go/tools/cmd/staticcheck
+	@touch $@
+
+deps: ## what `up` needs from Debian: redis-server, runc, git, busybox-static
+	@$(SUDO) manifests/debian/install.sh run
+
+test-deps: ## and what the tests need beside
+	@$(SUDO) manifests/debian/install.sh test
+
+lint: bin/staticcheck ## gofmt, go vet, staticcheck
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "gofmt would change: $$bad"; exit 1; }
+	go vet ./...
+	bin/staticcheck ./...
+
+test: test-deps tools lint ## every check, with real servers
+	$(SUDO) env "PATH=$$PATH" CGO_ENABLED=1 go test -race -timeout 20m ./...
+
+demo: deps tools build ## a push becomes an image, for real, on this machine
+	$(SUDO) env "PATH=$$PATH" go run ./app/demo
+
+up: deps tools build ## the same, and it stays up
+	$(SUDO) env "PATH=$$PATH" go run ./app/demo -keep
+
+bench: deps tools build ## ours against the others, measured here and now
+	$(SUDO) env "PATH=$$PATH" go run ./app/bench
+
+clean: ## remove what was built
+	rm -rf bin
