@@ -7,14 +7,18 @@ import (
 	"github.com/registry-build/registry-build/builder"
 )
 
-// renewEvery is how often a held lease is extended. Ledgers give a lease at
-// least three times as long, so that two lost calls do not end it.
-const renewEvery = 5 * time.Second
+// How often a held lease is extended, and how many times longer a ledger has
+// to keep it: two lost calls do not end it.
+const (
+	renewEvery = 5 * time.Second
+	leaseTimes = 3
+)
 
 // Ledger keeps what a registry cannot: who may write an image repository's
 // tags now, and where in the order of pushes each tag stands. The store
-// implements it. Repositories are named with host, as in
-// builder.TagRequest.Repository. All methods may be called concurrently.
+// implements it. Repositories are named with host, in the one spelling that
+// go-containerregistry gives them (docker.io is index.docker.io there).
+// All methods may be called concurrently.
 //
 // The lease is a lease and no lock: it runs out on its own (at least 15 s
 // after Lock or the last Extend), so a killed worker holds nobody up for
@@ -39,4 +43,20 @@ type Ledger interface {
 	// zero Position forgets a tag. builder.ErrLeaseLost, and nothing is
 	// changed, when the token is not the holder's.
 	SetPositions(ctx context.Context, repository, token string, positions map[string]builder.Position) error
+}
+
+// unguarded is the ledger of a client that has none: tags move as they are
+// asked to.
+type unguarded struct{}
+
+func (unguarded) Lock(context.Context, string, string) (string, error) { return "", nil }
+func (unguarded) Extend(context.Context, string, string) error         { return nil }
+func (unguarded) Unlock(context.Context, string, string) error         { return nil }
+
+func (unguarded) Positions(context.Context, string, []string) (map[string]builder.Position, error) {
+	return nil, nil
+}
+
+func (unguarded) SetPositions(context.Context, string, string, map[string]builder.Position) error {
+	return nil
 }
