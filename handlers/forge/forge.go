@@ -32,6 +32,15 @@ var (
 	ErrPayload = errors.New("payload cannot be read")
 )
 
+// What a check of a person's token may answer, for forges that people reach
+// directly. The text that wraps them is shown to the person.
+var (
+	// ErrUnauthenticated: no token, or not a known one (401).
+	ErrUnauthenticated = errors.New("a token is needed")
+	// ErrForbidden: the token is known and may not do this here (403).
+	ErrForbidden = errors.New("the token does not allow this")
+)
+
 // Verifier is a forge that delivers webhooks. Both methods are pure: no
 // network, no state, called concurrently, and they never panic whatever the
 // body holds.
