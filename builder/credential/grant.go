@@ -1,0 +1,117 @@
+package credential
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/registry-build/registry-build/config"
+)
+
+// Scope is one thing that a token may be good for.
+type Scope string
+
+const (
+	GitRead      Scope = config.ScopeGitRead      // clone and fetch
+	GitWrite     Scope = config.ScopeGitWrite     // push; reading is a scope of its own
+	RegistryPull Scope = config.ScopeRegistryPull // read images
+	RegistryPush Scope = config.ScopeRegistryPush // write images and tags
+	API          Scope = config.ScopeAPI          // /api/v1
+)
+
+// Scopes lists every scope.
+func Scopes() []Scope { return []Scope{GitRead, GitWrite, RegistryPull, RegistryPush, API} }
+
+func (s Scope) registry() bool { return s == RegistryPull || s == RegistryPush }
+
+// Grant is a set of rights: every scope on every repository that one of the
+// globs matches ("acme/*", "acme/hello"; * also stands for slashes). Names of
+// images are those inside the registry, without its host.
+type Grant struct {
+	Repositories []string
+	Scopes       []Scope
+}
+
+// Identity is who a token stands for.
+type Identity struct {
+	Name   string // of the token, for logs
+	grants []Grant
+}
+
+// May reports whether the identity may do this to that repository. With ""
+// it tells whether there is any repository at all to which it may.
+func (id *Identity) May(scope Scope, repository string) bool {
+	if id == nil {
+		return false
+	}
+	if scope.registry() { // names in a registry are lower-case
+		repository = strings.ToLower(repository)
+	}
+	return slices.ContainsFunc(id.grants, func(g Grant) bool {
+		return slices.Contains(g.Scopes, scope) &&
+			(repository == "" && len(g.Repositories) > 0 || config.MatchAny(g.Repositories, repository))
+	})
+}
+
+// repositoryPat is the OCI distribution specification's <name>.
+var repositoryPat = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
+
+// BuildGrants are the rights of one attempt of a build: push and pull of its
+// image repository, and pull of its owner's images and of library/*, which
+// Dockerfiles name as bases. The name is without the registry's host. A text
+// that is no repository's name, but a glob for instance, gets no rights.
+func BuildGrants(repository string) []Grant {
+	if !repositoryPat.MatchString(repository) {
+		return nil
+	}
+	pull := []string{"library/*"}
+	if owner, _, ok := strings.Cut(repository, "/"); ok {
+		pull = append(pull, owner+"/*")
+	}
+	return []Grant{
+		{Repositories: []string{repository}, Scopes: []Scope{RegistryPull, RegistryPush}},
+		{Repositories: pull, Scopes: []Scope{RegistryPull}},
+	}
+}
+
+// staticIdentity turns the server file's words into grants. A repository's
+// images are it and whatever is below it, as the push policy has it.
+func staticIdentity(c config.Token) (*Identity, error) {
+	if len(c.Scopes) == 0 {
+		return nil, errors.New("it has no scopes; write some of " + scopeNames())
+	}
+	if len(c.Repositories) == 0 {
+		return nil, errors.New(`it is for no repositories; write ["*"] for all of them`)
+	}
+	var own, images Grant
+	for _, name := range c.Scopes {
+		scope := Scope(name)
+		switch {
+		case !slices.Contains(Scopes(), scope):
+			return nil, fmt.Errorf("scope %q is unknown; write some of %s", name, scopeNames())
+		case scope.registry():
+			images.Scopes = append(images.Scopes, scope)
+		default:
+			own.Scopes = append(own.Scopes, scope)
+		}
+	}
+	for _, r := range c.Repositories {
+		if _, err := config.ParsePattern(r); err != nil || r[0] == '/' {
+			return nil, fmt.Errorf("repository %q is neither a name nor a glob; write owner/name, owner/* or *", r)
+		}
+		lower := strings.ToLower(r)
+		own.Repositories = append(own.Repositories, r)
+		images.Repositories = append(images.Repositories, lower, lower+"/*")
+	}
+	return &Identity{Name: c.Name, grants: []Grant{own, images}}, nil
+}
+
+func scopeNames() string {
+	var names []string
+	for _, s := range Scopes() {
+		names = append(names, string(s))
+	}
+	return strings.Join(names, ", ")
+}
