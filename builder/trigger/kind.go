@@ -1,0 +1,71 @@
+package trigger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/config"
+)
+
+// Kind fires triggers of one kind. Its methods may be called concurrently.
+type Kind interface {
+	// Action is one line that says what the trigger does: "webhook https://…".
+	// It never shows a secret.
+	Action(t config.Trigger) string
+	// Fire makes one attempt and returns the other side's answer, if there
+	// was one, with an error too. It ends when ctx ends. An error made by
+	// Temporary is worth another attempt, any other is final; both are
+	// sentences for the person who wrote the trigger. Fire may be called again
+	// for the same delivery, and the other side must be able to tell so.
+	Fire(ctx context.Context, f Firing) (answer string, err error)
+}
+
+// Firing is what a kind has to tell.
+type Firing struct {
+	Trigger  config.Trigger
+	Event    config.Outcome
+	Record   builder.Record
+	Tags     []string // put now and selected; for a build that failed: that it would have put
+	Delivery string   // the same for every attempt, another for every build and trigger
+	Attempt  int      // from 1
+}
+
+// temporary is an error that another attempt may mend.
+type temporary struct {
+	error
+	after time.Duration
+}
+
+func (t *temporary) Unwrap() error { return t.error }
+
+// Temporary says that another attempt may help, not before after; 0 leaves
+// the time to the policy.
+func Temporary(err error, after time.Duration) error { return &temporary{err, after} }
+
+// IsTemporary reports whether Temporary made the error, and how long the
+// other side asked to wait.
+func IsTemporary(err error) (after time.Duration, ok bool) {
+	var t *temporary
+	if !errors.As(err, &t) {
+		return 0, false
+	}
+	return t.after, true
+}
+
+// KindOf names the kind of a trigger: the key that people wrote. "" is none
+// that this version knows.
+func KindOf(t config.Trigger) string {
+	if t.Webhook != nil {
+		return "webhook"
+	}
+	return ""
+}
+
+// delivery identifies what one trigger tells of one build. Both parts have
+// letters, digits, - and _ only.
+func delivery(r builder.Record, t config.Trigger) string {
+	return fmt.Sprintf("%s-%s", r.ID, t.Name)
+}
