@@ -146,18 +146,22 @@ func duration(d time.Duration) string {
 }
 
 // fit writes as many of the names as leave the line short enough, and counts
-// the rest.
+// the rest. Of a first name that is too long alone, the end is cut.
 func fit(names []string, line func(names string) string) string {
-	for n := len(names); n > 0; n-- {
-		list := strings.Join(names[:n], ", ")
-		if n < len(names) {
-			list += fmt.Sprintf(" and %d more", len(names)-n)
+	rest := func(n int) string {
+		if n == len(names) {
+			return ""
 		}
-		if text := line(list); utf8.RuneCountInString(text) <= maxDescription {
+		return fmt.Sprintf(" and %d more", len(names)-n)
+	}
+	for n := len(names); n > 0; n-- {
+		text := line(strings.Join(names[:n], ", ") + rest(n))
+		if utf8.RuneCountInString(text) <= maxDescription {
 			return text
 		}
 	}
-	return clip(line(names[0]), maxDescription)
+	room := maxDescription - utf8.RuneCountInString(line(rest(1)))
+	return clip(line(clip(names[0], max(room, 1))+rest(1)), maxDescription)
 }
 
 // oneLine is "what: why", without the line ends of why.

@@ -21,12 +21,12 @@ type target struct {
 }
 
 // images are the file's images with their names; the only image of a file may
-// leave its name to the repository.
+// leave its name to the repository, lower-cased like every name of an image.
 func (p *planner) images(f *config.BuildFile) []config.Image {
 	images := slices.Clone(f.Images)
 	for i := range images {
 		if images[i].Name == "" {
-			images[i].Name = p.Event.Repository.Name
+			images[i].Name = strings.ToLower(p.Event.Repository.Name)
 		}
 	}
 	return images
@@ -56,7 +56,7 @@ func (p *planner) target(img config.Image) (t target, refusal string) {
 	}
 	if img.Repository != "" && qualify(p.Registry, img.Repository) != t.repository {
 		t.warnings = append(t.warnings, fmt.Sprintf(
-			"repository %s of image %s is not used on %s: which repository an image is pushed to is read from %s; this goes to %s",
+			"repository %s of image %s is not used: for %s it is read from the file of %s, and this goes to %s",
 			img.Repository, img.Name, p.subject, p.authorityName(), t.repository))
 	}
 	return t, p.mayPush(img.Name, t.repository)
@@ -73,21 +73,19 @@ func (p *planner) authorityName() string {
 // default: <registry>/<owner>/<repo>, and /<image> below it where the file has
 // several.
 func (p *planner) repository(img config.Image, several bool) (string, error) {
-	name := ""
 	if img.Repository != "" {
-		name = qualify(p.Registry, img.Repository)
-	} else {
-		root, err := p.root()
-		if err != nil {
-			return "", err
-		}
-		name = root
-		if several {
-			name += "/" + strings.ToLower(img.Name)
-		}
+		name := qualify(p.Registry, img.Repository)
+		return name, checkRepository(name)
 	}
-	if err := checkRepository(name); err != nil {
-		return "", err
+	name, err := p.root()
+	if several {
+		name += "/" + strings.ToLower(img.Name)
+	}
+	if err == nil {
+		err = checkRepository(name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("default image repository: %w; name another with repository: in %s, and have the operator's policy allow it", err, buildFileName)
 	}
 	return name, nil
 }
@@ -102,28 +100,28 @@ func (p *planner) root() (string, error) {
 	// A name of the embedded registry has no host. Were this one taken for a
 	// name with a host, an owner called like a registry would push there.
 	if hasHost(name) {
-		return "", fmt.Errorf("the default image repository %s would read as one of the registry %s: name another one with repository: in %s",
-			name, firstElement(name), buildFileName)
+		return "", fmt.Errorf("%q would be taken for a name in the registry %s", name, firstElement(name))
 	}
 	return name, nil
 }
 
 // mayPush holds a destination against the policy. It returns the refusal.
 func (p *planner) mayPush(image, destination string) string {
-	allowed := []string{}
+	repository := strings.TrimPrefix(p.Event.Repository.FullName(), "/")
+	var allowed []string
 	if root, err := p.root(); err == nil {
 		if destination == root || strings.HasPrefix(destination, root+"/") {
 			return ""
 		}
 		allowed = append(allowed, root+" and below")
 	}
-	more, ok := allowedBy(p.Policy, p.Event.Repository.FullName(), destination)
+	more, ok := allowedBy(p.Policy, repository, destination)
 	if ok {
 		return ""
 	}
 	allowed = append(allowed, more...)
 	return fmt.Sprintf("image %s may not be pushed to %s: %s may push to %s; the operator widens that with policy: in the server file",
-		image, destination, p.Event.Repository.FullName(), strings.Join(allowed, ", "))
+		image, destination, repository, orText(strings.Join(allowed, ", "), "nothing"))
 }
 
 // allowedBy holds a destination against the operator's policy, and returns
@@ -166,7 +164,7 @@ func checkRepository(name string) error {
 		return fmt.Errorf("image repository %q has capital letters; write %q", name, lower)
 	}
 	if _, err := reference.WithName(name); err != nil {
-		return fmt.Errorf("%q cannot name an image repository: elements of small letters and digits, with one of . _ - between them, parted by slashes, and no tag",
+		return fmt.Errorf("%q cannot name an image repository: small letters and digits, with single . _ - or / between them, and no tag",
 			clip(name, 100))
 	}
 	return nil

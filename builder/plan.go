@@ -8,8 +8,8 @@ import (
 	"github.com/registry-build/registry-build/config"
 )
 
-// buildFileName is where a repository says what is built.
-const buildFileName = ".registry-build.yml"
+// buildFileName is where a repository says what is built, at its root.
+const buildFileName = config.BuildFileName
 
 // Decision is what one event came to: builds, and a reason for everything
 // that was not built. It is kept with the event, for the pusher, for /why and
@@ -80,7 +80,7 @@ func Plan(in PlanInput) Decision {
 	case e.Commit == "":
 		d.Failure = &Failure{Stage: StageSource, Message: fmt.Sprintf("%s names no commit", subjectOf(e.Ref))}
 	case in.File == nil:
-		d.Hint = fmt.Sprintf("no %s at %s: commit one to build an image, the shortest is\nversion: 1\nimages:\n  - dockerfile: Dockerfile",
+		d.Hint = fmt.Sprintf("no %s at %s: to build the Dockerfile at the root, commit one with the line: images: [{dockerfile: Dockerfile}]",
 			buildFileName, shortCommit(e.Commit))
 	default:
 		newPlanner(in, &d).plan()
@@ -96,7 +96,7 @@ type planner struct {
 	zone     *time.Location
 	zoneName string
 	owners   map[string]string // TagOwners with this decision's
-	taken    map[string]string // image:tag -> the rule whose build puts it
+	taken    map[string]string // image repository:tag -> which build of this decision puts it
 }
 
 func newPlanner(in PlanInput, d *Decision) *planner {
@@ -154,7 +154,7 @@ func (p *planner) image(img config.Image) {
 	matched := ""
 	seen := map[string]int{}
 	for _, r := range img.Rules {
-		text := ruleText(r)
+		text := r.String()
 		seen[text]++
 		reason := Reason{Image: img.Name, Rule: text, Line: r.Pos.Line}
 		if matched != "" && img.Match != config.MatchAll {
@@ -206,7 +206,7 @@ func (p *planner) build(img config.Image, r *config.Rule, key string, groups map
 		return
 	}
 	spec.NoCache = spec.NoCache || e.Request != nil && e.Request.NoCache
-	tags, warnings, err := p.tags(r, s, t.repository, key)
+	tags, warnings, err := p.tags(r, s, t.repository, fmt.Sprintf("image %s by %q", img.Name, key))
 	if err != nil {
 		p.refuse(img, r, err.Error())
 		return
@@ -220,7 +220,7 @@ func (p *planner) build(img config.Image, r *config.Rule, key string, groups map
 		Timezone: p.zoneName, Seq: e.Seq, Generation: p.Generation, AcceptedAt: e.AcceptedAt,
 	}
 	if r != nil {
-		b.Rule = ruleText(*r)
+		b.Rule = r.String()
 	}
 	if e.Kind == BranchPushed {
 		b.Lineage = e.Repository.Key() + "|" + img.Name + "|" + e.Ref
@@ -235,7 +235,7 @@ func (p *planner) build(img config.Image, r *config.Rule, key string, groups map
 func (p *planner) refuse(img config.Image, r *config.Rule, message string) {
 	reason := Reason{Image: img.Name, Line: img.Pos.Line, Message: message, Error: true}
 	if r != nil {
-		reason.Rule, reason.Line = ruleText(*r), r.Pos.Line
+		reason.Rule, reason.Line = r.String(), r.Pos.Line
 	}
 	p.decision.Reasons = append(p.decision.Reasons, reason)
 }

@@ -1,9 +1,7 @@
 package builder
 
 import (
-	"errors"
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/registry-build/registry-build/config"
@@ -35,19 +33,6 @@ func (s subject) String() string {
 		return "ref " + s.ref
 	}
 	return "a commit without a ref"
-}
-
-// ruleText is the rule's condition as people wrote it.
-func ruleText(r config.Rule) string {
-	switch {
-	case r.Branch != nil:
-		return "branch: " + r.Branch.String()
-	case r.Tag != nil:
-		return "tag: " + r.Tag.String()
-	case r.Ref != nil:
-		return "ref: " + r.Ref.String()
-	}
-	return "pullRequest: true"
 }
 
 // ruleKey tells apart the rules of an image that have the same condition; nth
@@ -100,14 +85,16 @@ func specOf(img config.Image, r *config.Rule, s *scope) (Spec, error) {
 		if r.Cache != nil {
 			spec.NoCache = !*r.Cache
 		}
-		args = mergeArgs(args, r.Args)
+		args = config.MergeArgs(args, r.Args)
 	}
 	for _, a := range args {
 		v, err := s.expand(a.Value)
 		if err != nil {
 			return Spec{}, fmt.Errorf("arg %s: %w", a.Name, err)
 		}
-		s.vars[a.Name] = v
+		if _, taken := s.vars[a.Name]; !taken { // an argument never hides a variable
+			s.vars[a.Name] = v
+		}
 		if spec.Args == nil {
 			spec.Args = map[string]string{}
 		}
@@ -120,94 +107,4 @@ func override(value *string, by *string) {
 	if by != nil {
 		*value = *by
 	}
-}
-
-// mergeArgs puts a rule's arguments in the places of the image's of the same
-// name, where later arguments expect them, and the others at the end.
-func mergeArgs(image, rule []config.Arg) []config.Arg {
-	if len(rule) == 0 {
-		return image
-	}
-	merged := append([]config.Arg(nil), image...)
-	at := map[string]int{}
-	for i, a := range merged {
-		at[a.Name] = i
-	}
-	for _, a := range rule {
-		if i, ok := at[a.Name]; ok {
-			merged[i] = a
-			continue
-		}
-		at[a.Name] = len(merged)
-		merged = append(merged, a)
-	}
-	return merged
-}
-
-// origin says what an expanded text depends on.
-type origin uint8
-
-const (
-	fromRef    origin = 1 << iota // the ref's name, or what a pattern caught of it
-	fromCommit                    // the commit
-	fromTime                      // an instant
-)
-
-type value struct {
-	text string
-	from origin
-}
-
-// scope is the variables that the templates of one build see.
-type scope struct {
-	vars    map[string]value
-	event   Event
-	subject subject
-	time    func(format string) (string, error)
-}
-
-// scope makes the variables of an event and a rule's groups. Those without a
-// value, `tag` on a branch, are left out.
-func (p *planner) scope(groups map[string]string) *scope {
-	s := &scope{event: p.Event, subject: p.subject, vars: map[string]value{
-		"owner": {text: p.Event.Repository.Owner},
-		"repo":  {text: p.Event.Repository.Name},
-	}}
-	s.time = func(format string) (string, error) { return config.FormatTime(p.Event.AcceptedAt.In(p.zone), format) }
-	for name, text := range map[string]string{
-		"branch": p.subject.branch, "tag": p.subject.tag, "refName": p.subject.name, "ref": p.subject.ref,
-	} {
-		if text != "" {
-			s.vars[name] = value{text, fromRef}
-		}
-	}
-	for name, text := range maps.All(groups) {
-		s.vars[name] = value{text, fromRef} // "" where the group took no part
-	}
-	return s
-}
-
-var errNoValue = errors.New("has no value")
-
-func (s *scope) expand(t config.Template) (value, error) {
-	var from origin
-	text, err := t.Expand(func(name, format string) (string, error) {
-		if v, ok := s.vars[name]; ok {
-			from |= v.from
-			return v.text, nil
-		}
-		switch name {
-		case "commit":
-			from |= fromCommit
-			return config.FormatCommit(s.event.Commit, format)
-		case "time":
-			from |= fromTime
-			return s.time(format)
-		case "buildTime":
-			from |= fromTime
-			return buildTimeVariable(format), nil
-		}
-		return "", fmt.Errorf("${%s} %w for %s", name, errNoValue, s.subject)
-	})
-	return value{text, from}, err
 }

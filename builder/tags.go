@@ -19,38 +19,40 @@ const (
 
 // tags expands the tags of a build by a rule (nil: of a commit that was asked
 // for), makes them valid, and keeps two refs, and two builds of one decision,
-// from sharing one by accident. The error is a sentence for the pusher.
-func (p *planner) tags(r *config.Rule, s *scope, image, key string) (tags, warnings []string, err error) {
+// from sharing one by accident. build names this one to the others. The error is a sentence for the pusher.
+func (p *planner) tags(r *config.Rule, s *scope, image, build string) (tags, warnings []string, err error) {
 	templates, err := templatesOf(r)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, t := range templates {
+	expanded := make([]value, len(templates))
+	for i, t := range templates {
 		v, err := s.expand(t)
 		if err != nil {
 			return nil, nil, fmt.Errorf("tag %w", err)
 		}
-		tag := tagPattern(v.text)
-		if sample := expandBuildTime(tag, p.Event.AcceptedAt.In(p.zone)); !ValidTag(sample) {
+		expanded[i] = value{tagPattern(v.text), v.from}
+		if !ValidTag(expandBuildTime(expanded[i].text, p.Event.AcceptedAt.In(p.zone))) {
 			return nil, nil, invalidTag(t, v.text, p.subject)
 		}
-		tag, warning := p.claim(image, tag, v.from)
+	}
+	for _, v := range expanded { // all are valid: only now one may be claimed
+		tag, warning := p.claim(image, v)
 		if warning != "" {
 			warnings = append(warnings, warning)
 		}
 		if slices.Contains(tags, tag) {
 			continue
 		}
-		name := image + ":" + tag
-		if other, ok := p.taken[name]; ok {
+		if other, ok := p.taken[image+":"+tag]; ok {
 			// Two builds that put one tag at one time would leave it to chance.
-			warnings = append(warnings, fmt.Sprintf("tag %s is left to %s, which puts it for the same %s", tag, other, p.subject))
+			warnings = append(warnings, fmt.Sprintf("tag %s is left out: %s puts it already", tag, other))
 			continue
 		}
 		tags = append(tags, tag)
 	}
 	for _, tag := range tags {
-		p.taken[image+":"+tag] = orText(key, "another image")
+		p.taken[image+":"+tag] = build
 	}
 	return tags, warnings, nil
 }
@@ -84,9 +86,9 @@ func invalidTag(t config.Template, text string, s subject) error {
 // It counts only for a tag that is made of the ref's name and of neither
 // commit nor time. A tag like latest is shared on purpose, and two refs whose
 // tags hold the same commit, or instant, do not take anything from each other.
-func (p *planner) claim(image, tag string, from origin) (claimed, warning string) {
-	if from != fromRef {
-		return tag, ""
+func (p *planner) claim(image string, tag value) (claimed, warning string) {
+	if tag.from != fromRef {
+		return tag.text, ""
 	}
 	own := func(tag string) bool {
 		name := image + ":" + tag
@@ -100,16 +102,16 @@ func (p *planner) claim(image, tag string, from origin) (claimed, warning string
 		p.decision.TagOwners[name] = p.subject.ref
 		return true
 	}
-	if own(tag) {
-		return tag, ""
+	if own(tag.text) {
+		return tag.text, ""
 	}
 	for _, digits := range []int{6, 12, 64} { // a ref may be named like another's hash
-		if claimed = withHash(tag, p.subject.ref, digits); own(claimed) {
+		if claimed = withHash(tag.text, p.subject.ref, digits); own(claimed) {
 			break
 		}
 	}
-	return claimed, fmt.Sprintf("tag %s belongs to %s, which came out as it first: this is %s",
-		tag, subjectOf(p.owners[image+":"+tag]), claimed)
+	return claimed, fmt.Sprintf("tag %s is kept by %s, which had it first: %s gets %s",
+		tag.text, subjectOf(p.owners[image+":"+tag.text]), p.subject, claimed)
 }
 
 // buildTime cannot be known when a build is planned, so ${buildTime:FORMAT}
