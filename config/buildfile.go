@@ -139,7 +139,7 @@ func (r *reader) image(n *yaml.Node) imageEntry {
 		"context":      func(v *yaml.Node) { im.Context = r.path(v, "context") },
 		"dockerfile":   func(v *yaml.Node) { im.Dockerfile = r.path(v, "dockerfile") },
 		"target":       func(v *yaml.Node) { im.Target, _ = r.word(v, "target", stageName, stageNameRule) },
-		"platforms":    func(v *yaml.Node) { im.Platforms = r.platforms(v) },
+		"platforms":    func(v *yaml.Node) { im.Platforms = r.platforms(v, 1) },
 		"args":         func(v *yaml.Node) { im.Args = r.args(v, "images[].args") },
 		"secrets":      r.later("build secrets are"),
 		"cache":        func(v *yaml.Node) { im.Cache, _ = r.boolean(v, "cache") },
@@ -175,7 +175,7 @@ func defaultRules(pos Position) []Rule {
 // of a repository name; it is a safe status context and argument, too.
 var pathComponent = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
 
-const pathComponentRule = "it is made of small letters and digits with single . _ or - between them"
+const pathComponentRule = "it is made of lower-case letters and digits, with . _ or - between them"
 
 var stageName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 

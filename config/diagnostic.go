@@ -33,11 +33,19 @@ func (ds Diagnostics) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// inOrder sorts by place, keeping the order of finding within one place, and
-// drops what is said twice.
+// maxDiagnostics is how many problems anybody reads.
+const maxDiagnostics = 100
+
+// inOrder sorts by place, keeping the order of finding within one place,
+// drops what is said twice and cuts a list that is too long to read.
 func (ds Diagnostics) inOrder() Diagnostics {
 	slices.SortStableFunc(ds, func(a, b Diagnostic) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
 	})
-	return slices.Compact(ds)
+	ds = slices.Compact(ds)
+	if more := len(ds) - maxDiagnostics; more > 0 {
+		ds = ds[:maxDiagnostics+1]
+		ds[maxDiagnostics].Message = fmt.Sprintf("and %d more problems from here on", more)
+	}
+	return ds
 }

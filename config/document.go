@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -16,12 +18,20 @@ import (
 // maxFile is the largest file that is read, in bytes.
 const maxFile = 256 << 10
 
+// maxMessage keeps what a message quotes from growing with the file, in bytes.
+const maxMessage = 1000
+
 // reader walks one YAML document and collects every problem on the way.
 type reader struct {
 	file  string
 	lines []string
 	diags Diagnostics
 	key   *yaml.Node // whose value is being read, for problems of the key itself
+
+	mayBeEmpty bool
+
+	placeLine  int // of placeRunes; 0: none
+	placeRunes []rune
 
 	homes   []home                              // where keys belong that stand in the wrong section
 	written map[*yaml.Node]string               // values before ${env:…} was replaced: what a message may show
@@ -48,7 +58,7 @@ func (r *reader) open(data []byte) *yaml.Node {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-		r.report(0, 0, "the file is empty")
+		r.reportEmpty()
 		return nil
 	} else if err != nil {
 		r.syntax(err)
@@ -65,11 +75,17 @@ func (r *reader) open(data []byte) *yaml.Node {
 	}
 	root := doc.Content[0]
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
-		r.report(0, 0, "the file is empty")
+		r.reportEmpty()
 		return nil
 	}
 	r.refuseReferences(root)
 	return root
+}
+
+func (r *reader) reportEmpty() {
+	if !r.mayBeEmpty {
+		r.report(0, 0, "the file is empty; the smallest one is: images: [{name: app}]")
+	}
 }
 
 // plainText reports bytes that YAML refuses without naming their line.
@@ -124,15 +140,37 @@ func (r *reader) syntax(err error) {
 		msg = msg[len(m[0]):]
 	}
 	line = min(max(line, 1), len(r.lines))
-	if strings.Contains(msg, "cannot start any token") {
-		msg += "; put the value into quotes"
+	switch {
+	case strings.Contains(msg, "cannot start any token"), strings.Contains(msg, "mapping values are not allowed"):
+		msg += "; put the value into quotes, or look at the indentation"
+	case strings.HasPrefix(msg, "did not find expected"):
+		line = r.firstBroken(line-1, msg)
+		msg += "; look at the indentation and for a bracket or quote that is not closed"
+	case strings.Contains(msg, "unexpected end of stream"):
+		msg += "; a quote is not closed"
 	}
 	text := r.lines[line-1]
 	r.report(line, len(text)-len(strings.TrimLeft(text, " "))+1, "not valid YAML: %s", msg)
 }
 
+// firstBroken finds the line that makes the text fail with the message. For
+// such errors the library tells the line before the block that it was in,
+// which may be far away from the mistake.
+func (r *reader) firstBroken(good int, message string) int {
+	n := sort.Search(len(r.lines)-good, func(i int) bool {
+		var doc yaml.Node
+		err := yaml.Unmarshal([]byte(strings.Join(r.lines[:good+i+1], "\n")), &doc)
+		return err != nil && strings.Contains(err.Error(), message)
+	})
+	return min(good+n+1, len(r.lines))
+}
+
 func (r *reader) report(line, col int, format string, args ...any) {
-	r.diags = append(r.diags, Diagnostic{File: r.file, Line: line, Col: col, Message: fmt.Sprintf(format, args...)})
+	msg := fmt.Sprintf(format, args...)
+	if len(msg) > maxMessage {
+		msg = strings.ToValidUTF8(msg[:maxMessage], "") + "…"
+	}
+	r.diags = append(r.diags, Diagnostic{File: r.file, Line: line, Col: col, Message: msg})
 }
 
 func (r *reader) errorf(n *yaml.Node, format string, args ...any) {
@@ -145,15 +183,20 @@ func position(n *yaml.Node) Position { return Position{Line: n.Line, Col: n.Colu
 // scalar's beginning where its text is not written as it is read (escapes,
 // several lines).
 func (r *reader) place(n *yaml.Node, col int) Position {
+	p := position(n)
 	if n.Line < 1 || n.Line > len(r.lines) {
-		return position(n)
+		return p
 	}
-	line, start := []rune(r.lines[n.Line-1]), n.Column
+	if r.placeLine != n.Line { // a file may be one long line
+		r.placeLine, r.placeRunes = n.Line, []rune(r.lines[n.Line-1])
+	}
+	start := n.Column
 	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
 		start++
 	}
-	if start < 1 || start > len(line) || !strings.HasPrefix(string(line[start-1:]), n.Value) {
-		return position(n)
+	value := []rune(n.Value)
+	if start < 1 || start-1+len(value) > len(r.placeRunes) || !slices.Equal(r.placeRunes[start-1:start-1+len(value)], value) {
+		return p
 	}
 	return Position{Line: n.Line, Col: start + col - 1}
 }

@@ -42,11 +42,12 @@ func (r *reader) path(v *yaml.Node, key string) string {
 	return ""
 }
 
-// platforms reads the platforms of an image, in their normal form.
-func (r *reader) platforms(v *yaml.Node) []string {
+// platforms reads at most limit platforms in their normal form; 0 is any
+// number. The limit goes when images of several platforms come.
+func (r *reader) platforms(v *yaml.Node, limit int) []string {
 	var out []string
 	for i, n := range r.list(v, "platforms", "[linux/amd64]") {
-		if i == 1 {
+		if limit > 0 && i == limit {
 			r.errorf(n, "more than one platform is not supported yet and will come in a later version; name one until then")
 			break
 		}

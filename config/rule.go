@@ -59,7 +59,7 @@ func (r *reader) rule(n *yaml.Node) (Rule, bool) {
 		"pullRequest": func(v *yaml.Node) { rule.PullRequest = r.pullRequest(v) },
 		"tags":        func(v *yaml.Node) { rule.Tags = r.tags(v) },
 		"args":        func(v *yaml.Node) { rule.Args = r.args(v, "images[].rules[].args") },
-		"platforms":   func(v *yaml.Node) { rule.Platforms = r.platforms(v) },
+		"platforms":   func(v *yaml.Node) { rule.Platforms = r.platforms(v, 1) },
 		"target": func(v *yaml.Node) {
 			if s, ok := r.word(v, "target", stageName, stageNameRule); ok {
 				rule.Target = &s

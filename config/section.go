@@ -17,7 +17,8 @@ type fields map[string]func(v *yaml.Node)
 
 // section reads a mapping, calling the field of every key in the file's
 // order, and returns the keys' nodes. Unknown, repeated and empty keys are
-// reported. It is false when n is no mapping at all.
+// reported; a misspelt one counts as the key that was meant, so that it is
+// not reported as missing as well. It is false when n is no mapping at all.
 func (r *reader) section(n *yaml.Node, name string, fs fields) (map[string]*yaml.Node, bool) {
 	known := slices.Sorted(maps.Keys(fs))
 	if r.trace != nil {
@@ -29,12 +30,16 @@ func (r *reader) section(n *yaml.Node, name string, fs fields) (map[string]*yaml
 	}
 	seen := map[string]*yaml.Node{}
 	r.pairs(n, func(key, value *yaml.Node) {
-		seen[key.Value] = key
 		read, ok := fs[key.Value]
 		if !ok {
-			r.errorf(key, "unknown key %q%s", key.Value, r.adviseKey(name, key.Value, known))
+			meant, advice := r.adviseKey(name, key.Value, known)
+			r.errorf(key, "unknown key %s%s", quote(key.Value), advice)
+			if seen[meant] == nil {
+				seen[meant] = key
+			}
 			return
 		}
+		seen[key.Value] = key
 		if isNull(value) {
 			r.errorf(key, "%q has no value; write one or leave the key out", key.Value)
 			return
@@ -89,19 +94,20 @@ func sectionTitle(name string) string {
 
 func lastKey(section string) string { return section[strings.LastIndexByte(section, '.')+1:] }
 
-// adviseKey says what to write instead of an unknown key.
-func (r *reader) adviseKey(section, key string, known []string) string {
+// adviseKey says what to write instead of an unknown key, and which key was
+// meant where that is clear.
+func (r *reader) adviseKey(section, key string, known []string) (meant, advice string) {
 	near, distance := nearestWithin(key, known)
 	for _, h := range r.homes {
 		// A typing error is likelier than a key in the wrong place.
 		if h.section != section && slices.Contains(h.keys, key) && (near == "" || distance > 1) {
-			return "; it belongs in " + h.title
+			return "", "; it belongs in " + h.title
 		}
 	}
 	if near != "" {
-		return fmt.Sprintf("; did you mean %q?", near)
+		return near, fmt.Sprintf("; did you mean %q?", near)
 	}
-	return "; known here: " + strings.Join(known, ", ")
+	return "", "; known here: " + strings.Join(known, ", ")
 }
 
 // nearest returns the known word that the wrong one was probably meant to be.
@@ -162,7 +168,19 @@ func (r *reader) show(n *yaml.Node) string {
 	if s, ok := r.written[n]; ok {
 		return s
 	}
-	return strconv.Quote(n.Value)
+	return quote(n.Value)
+}
+
+// quote puts a text into quotes as it is, if it is one that can be read, so
+// that a backslash stays one.
+func quote(s string) string {
+	if len(s) > 200 {
+		s = strings.ToValidUTF8(s[:200], "") + "…"
+	}
+	if strings.ContainsFunc(s, isControl) || strings.Contains(s, `"`) {
+		return strconv.Quote(s)
+	}
+	return `"` + s + `"`
 }
 
 // word returns a scalar that must match the expression; rule says in words

@@ -89,8 +89,8 @@ type Retention struct {
 
 // TriggerNet says what webhooks may reach.
 type TriggerNet struct {
-	AllowPrivate bool     // private, loopback and link-local addresses, too
-	AllowHosts   []string // hosts that may have such addresses; "*.example.com" covers those below
+	AllowPrivate bool     // addresses of private networks and of this machine, too
+	AllowHosts   []string // hosts (*.example.com: all below), addresses or networks that are allowed whatever they are
 }
 
 // day is what "d" stands for in durations.

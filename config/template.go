@@ -9,6 +9,9 @@ import (
 	"unicode/utf8"
 )
 
+// maxTemplate is the longest template, in bytes.
+const maxTemplate = 4096
+
 // What ${commit} and ${time} stand for without a format.
 const (
 	DefaultCommitLength = 6
@@ -41,6 +44,9 @@ type Variable struct {
 // checks that for each rule. Its errors are sentences for the person who
 // wrote it.
 func ParseTemplate(s string) (Template, error) {
+	if len(s) > maxTemplate {
+		return Template{}, fmt.Errorf("a text has %d bytes; %d are the most", len(s), maxTemplate)
+	}
 	t := Template{text: s}
 	var literal strings.Builder
 	flush := func() {

@@ -31,7 +31,9 @@ func (r *reader) checkVariables(im *Image) {
 func (r *reader) checkTemplate(said map[Position]bool, im *Image, rule Rule, before, later []Arg, t Template) {
 	for _, p := range t.parts {
 		name := p.variable.Name
-		if name == "" || slices.Contains(rule.variables(), name) || hasArg(before, name) || said[p.pos] {
+		known := slices.Contains(rule.variables(), name) ||
+			hasArg(before, name) && !slices.Contains(variableNames(), name)
+		if name == "" || known || said[p.pos] {
 			continue
 		}
 		said[p.pos] = true
