@@ -222,7 +222,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	case !strings.EqualFold(req.URL.Hostname(), from.Hostname()):
 		return errRedirect(fmt.Sprintf("it was redirected to another host, %s; write that address into the trigger", req.URL.Hostname()))
 	case req.URL.Scheme != from.Scheme && req.URL.Scheme != "https":
-		return errRedirect("it was redirected from https to " + req.URL.Scheme)
+		return errRedirect("it was redirected from " + from.Scheme + " to " + req.URL.Scheme)
 	}
 	return nil
 }
