@@ -1,8 +1,10 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -13,9 +15,9 @@ import (
 )
 
 const (
-	parallel     = 16 // requests of one Put at a time
-	unlockLimit  = 5 * time.Second
-	heldByNobody = "a newer build" // where the position has no commit
+	parallel    = 16 // requests of one Put at a time
+	unlockLimit = 5 * time.Second
+	uploaded    = "upload" // what holds a tag that a build without a commit put
 )
 
 // Put puts the tags on the digest, in parallel, once each, only forward (see
@@ -92,14 +94,13 @@ func (c *Client) newPut(r builder.TagRequest) (*put, error) {
 	p := &put{Client: c, TagRequest: r, repo: repo, explain: x.explain}
 	seen := map[string]bool{}
 	for _, tag := range r.Tags {
-		ref, err := name.NewTag(repo.Name()+":"+tag, name.StrictValidation)
-		if err != nil || ref.TagStr() != tag {
-			return nil, &builder.Failure{Stage: builder.StageTag, Err: err,
+		if !builder.ValidTag(tag) {
+			return nil, &builder.Failure{Stage: builder.StageTag,
 				Message: fmt.Sprintf("%q cannot be a tag: a tag has 1 to 128 letters, digits, _, . and -, and begins with none of the last two", tag)}
 		}
 		if !seen[tag] {
 			seen[tag] = true
-			p.tags = append(p.tags, &tagState{Tag: ref})
+			p.tags = append(p.tags, &tagState{Tag: repo.Tag(tag)})
 		}
 	}
 	return p, nil
@@ -165,7 +166,7 @@ func (p *put) look(ctx context.Context) error {
 			t.position = &position
 		}
 		var err error
-		if t.before, err = p.session.digest(ctx, t.Tag); err != nil && status(err) != 404 {
+		if t.before, err = p.session.digest(ctx, t.Tag); err != nil && status(err) != http.StatusNotFound {
 			return p.explain(ctx, err)
 		}
 		return nil
@@ -185,10 +186,7 @@ func (p *put) decide(ctx context.Context) error {
 			return fmt.Errorf("tag %s: %w", t, err)
 		}
 		if !may {
-			t.heldBy = t.position.Commit
-			if t.heldBy == "" {
-				t.heldBy = heldByNobody
-			}
+			t.heldBy = cmp.Or(t.position.Commit, uploaded)
 		}
 	}
 	return nil

@@ -109,7 +109,8 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	v := h.Get("Retry-After")
 	// Longer than a day is the same to us as a day, and cannot overflow.
 	const most = 24 * time.Hour
-	if seconds, err := strconv.ParseUint(v, 10, 63); err == nil {
+	seconds, err := strconv.ParseUint(v, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) { // then it is the largest there is
 		return time.Duration(min(seconds, uint64(most/time.Second))) * time.Second
 	}
 	if at, err := http.ParseTime(v); err == nil {

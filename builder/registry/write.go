@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -82,6 +83,9 @@ func (p *put) undo(ctx context.Context, cause error, last map[string]builder.Pos
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
 	ctx = p.lease.while(ctx)
+	if err := p.ledger.Extend(ctx, p.repo.Name(), p.lease.token); errors.Is(err, builder.ErrLeaseLost) {
+		return fmt.Errorf("tag %s: %w", p.repo, err)
+	}
 
 	var tried []*tagState
 	for _, t := range p.tags {
@@ -124,15 +128,30 @@ func (p *put) undo(ctx context.Context, cause error, last map[string]builder.Pos
 }
 
 // putBack makes the tag name what it named before, if it names the new
-// digest now: a write that failed may have arrived.
+// digest now: a write that failed may have arrived, this one's too.
 func (p *put) putBack(ctx context.Context, t *tagState) error {
-	now, err := p.session.digest(ctx, t.Tag)
-	if err != nil && status(err) != 404 {
+	if ours, err := p.isOurs(ctx, t); err != nil || !ours {
 		return err
 	}
-	if now != p.Digest {
+	failed := p.restore(ctx, t)
+	if failed == nil {
 		return nil
 	}
+	if ours, err := p.isOurs(ctx, t); err == nil && !ours {
+		return nil
+	}
+	return failed
+}
+
+func (p *put) isOurs(ctx context.Context, t *tagState) (bool, error) {
+	now, err := p.session.digest(ctx, t.Tag)
+	if status(err) == http.StatusNotFound {
+		return false, nil
+	}
+	return now == p.Digest, err
+}
+
+func (p *put) restore(ctx context.Context, t *tagState) error {
 	if t.before == "" {
 		return p.delete(ctx, t.Tag, p.Login)
 	}
