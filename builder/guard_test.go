@@ -44,6 +44,7 @@ func TestMayMove(t *testing.T) {
 	}{
 		{"forward", at("c1", 1, 1), at("c2", 1, 2), true},
 		{"forward over several", at("c1", 1, 1), at("m", 1, 4), true},
+		{"forward, by an event that came before", at("c1", 1, 9), at("c2", 1, 2), true},
 		{"the same again", at("c2", 1, 2), at("c2", 1, 2), true},
 		{"the same by an older event", at("c2", 1, 5), at("c2", 1, 2), true},
 		{"a slow build of an ancestor is held", at("c3", 1, 3), at("c2", 1, 2), false},

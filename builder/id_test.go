@@ -32,8 +32,10 @@ func TestBuildIDSeparates(t *testing.T) {
 		}
 		ids[id] = name
 	}
-	if BuildID(e, "api", "branch: main") != BuildID(e, "api", "branch: main") {
-		t.Error("dispatching again made another id")
+	again := e
+	again.Seq, again.Actor = 9, "somebody"
+	if got := BuildID(again, "api", "branch: main"); ids[got] != "plain" {
+		t.Errorf("dispatching again made another id: %s", got)
 	}
 }
 
