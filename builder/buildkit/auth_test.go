@@ -1,0 +1,210 @@
+package buildkit
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/builder/buildkit/buildkittest"
+)
+
+// guard is a token server and the registry's check of its tokens. A token is
+// the list of its scopes; anonymous ones may pull what is public.
+type guard struct {
+	realm string
+
+	mu    sync.Mutex
+	asked []string // "user: scopes", once each
+}
+
+func newGuard(t *testing.T) *guard {
+	g := &guard{}
+	server := httptest.NewServer(http.HandlerFunc(g.token))
+	t.Cleanup(server.Close)
+	g.realm = server.URL
+	return g
+}
+
+func (g *guard) token(w http.ResponseWriter, r *http.Request) {
+	user, password, _ := r.BasicAuth()
+	scopes := r.URL.Query()["scope"]
+	g.mu.Lock()
+	if line := user + ": " + strings.Join(scopes, " "); !slices.Contains(g.asked, line) {
+		g.asked = append(g.asked, line)
+	}
+	g.mu.Unlock()
+	if user != "" && password != "secret" {
+		http.Error(w, "no", http.StatusUnauthorized)
+		return
+	}
+	granted := "public"
+	if user != "" {
+		granted = strings.Join(scopes, " ")
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"token": granted, "expires_in": 300})
+}
+
+// protect asks for a token and lets it do what its scopes say; reading
+// acme/public takes any token.
+func (g *guard) protect(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := strings.TrimPrefix(r.URL.Path, "/v2/")
+		var repository string
+		for _, part := range []string{"/blobs/", "/manifests/", "/tags/"} {
+			if i := strings.Index(path, part); i > 0 {
+				repository = path[:i]
+			}
+		}
+		action := "pull"
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			action = "push"
+		}
+		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if ok && (allows(token, repository, action) || repository == "acme/public" && action == "pull") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer realm="`+g.realm+`",service="test",scope="repository:`+repository+`:`+action+`"`)
+		http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}`, http.StatusUnauthorized)
+	})
+}
+
+func allows(token, repository, action string) bool {
+	for _, scope := range strings.Fields(token) {
+		rest, ok := strings.CutPrefix(scope, "repository:"+repository+":")
+		if ok && slices.Contains(strings.Split(rest, ","), action) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestLoginIsForTheDestinationOnly builds on a public image of the same
+// registry, and on a private one that the login's owner might read.
+func TestLoginIsForTheDestinationOnly(t *testing.T) {
+	s := newSolver(t)
+	g := newGuard(t)
+	host := buildkittest.Registry(t, g.protect)
+	login := builder.Login{Host: host, Username: "robot", Password: "secret"}
+
+	public := request(shell, nil)
+	public.Destination, public.Login = host+"/acme/public", login
+	base, _ := solve(t, s, public)
+
+	r := request("FROM "+public.Destination+"@"+base.Digest+"\nCOPY busybox /again\n", nil)
+	r.Destination, r.Login = host+"/acme/api", login
+	solve(t, s, r)
+
+	want := []string{
+		": repository:acme/public:pull",
+		"robot: repository:acme/api:pull,push",
+		"robot: repository:acme/public:pull,push",
+	}
+	slices.Sort(g.asked)
+	if diff := cmp.Diff(want, g.asked); diff != "" {
+		t.Errorf("tokens asked for (-want +got):\n%s", diff)
+	}
+
+	private := request("FROM "+host+"/acme/private:1\n", nil)
+	private.Destination, private.Login = host+"/acme/api", login
+	_, err := s.Solve(t.Context(), private, io.Discard)
+	var f *builder.Failure
+	if !errors.As(err, &f) || !strings.HasSuffix(f.Message, "acme/private:1 cannot be pulled: it is not there, or not public") {
+		t.Errorf("failure %v", err)
+	}
+	for _, line := range g.asked {
+		if strings.HasPrefix(line, "robot") && strings.Contains(line, "private") {
+			t.Errorf("the login was used: %s", line)
+		}
+	}
+}
+
+func TestLoginIsForItsHostOnly(t *testing.T) {
+	s := newSolver(t)
+	g := newGuard(t)
+	other := buildkittest.Registry(t, g.protect)
+	r := request("FROM "+other+"/acme/base:1\n", nil)
+	r.Destination = buildkittest.Registry(t) + "/acme/api"
+	r.Login = builder.Login{Host: strings.Split(r.Destination, "/")[0], Username: "robot", Password: "secret"}
+	if _, err := s.Solve(t.Context(), r, io.Discard); err == nil {
+		t.Error("no error")
+	}
+	if diff := cmp.Diff([]string{": repository:acme/base:pull"}, g.asked); diff != "" {
+		t.Errorf("tokens asked for (-want +got):\n%s", diff)
+	}
+}
+
+// TestLoginIsReadForEachSolve ends a login between two solves: a token that
+// the daemon holds from the first must not serve the second.
+func TestLoginIsReadForEachSolve(t *testing.T) {
+	s := newSolver(t)
+	for _, basic := range []bool{false, true} {
+		host, protect := "", newGuard(t).protect
+		if basic {
+			protect = basicAuth
+		}
+		host = buildkittest.Registry(t, protect)
+		r := request(shell, nil)
+		r.Destination = host + "/acme/api"
+		r.Login = builder.Login{Host: host, Username: "robot", Password: "secret"}
+		solve(t, s, r)
+
+		r.Dockerfile = append(r.Dockerfile, "COPY busybox /other\n"...)
+		r.Login.Password = "ended"
+		_, err := s.Solve(t.Context(), r, io.Discard)
+		var f *builder.Failure
+		want := "the registry refused the push to " + r.Destination + ": the login may not write there"
+		if !errors.As(err, &f) || f.Stage != builder.StagePush || f.Message != want {
+			t.Errorf("basic %t: failure %v", basic, err)
+		}
+
+		r.Login = builder.Login{}
+		if _, err = s.Solve(t.Context(), r, io.Discard); !errors.As(err, &f) || f.Message != want {
+			t.Errorf("basic %t, no login: failure %v", basic, err)
+		}
+	}
+}
+
+func basicAuth(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); password != "secret" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}`, http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func TestGrantAllows(t *testing.T) {
+	g := grant{repositories: []string{"acme/api"}}
+	for _, c := range []struct {
+		name string
+		ask  []string
+		want []string
+	}{
+		{"the destination", []string{"repository:acme/api:pull,push"}, []string{"repository:acme/api:pull,push"}},
+		{"deleting", []string{"repository:acme/api:pull,push,delete"}, []string{"repository:acme/api:pull,push"}},
+		{"everything", []string{"repository:acme/api:*"}, nil},
+		{"a mount from elsewhere", []string{"repository:acme/api:push repository:other/x:pull"}, []string{"repository:acme/api:push"}},
+		{"below the destination", []string{"repository:acme/api/x:pull"}, nil},
+		{"the catalog", []string{"registry:catalog:*"}, nil},
+		{"nothing", nil, nil},
+		{"nonsense", []string{"repository", ":", "repository:acme/api"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, g.allowed(c.ask)); diff != "" {
+				t.Errorf("allowed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

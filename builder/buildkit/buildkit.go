@@ -1,0 +1,92 @@
+package buildkit
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/moby/buildkit/client"
+
+	"github.com/registry-build/registry-build/builder"
+)
+
+// Options of a Solver. Only Address is needed.
+type Options struct {
+	// Address of the daemon: unix:///path or tcp://host:port.
+	Address string
+	// Log is the operator's log; nil discards.
+	Log *slog.Logger
+	// Display shows progress instead of plain text in the log that Solve was
+	// given; a terminal's UpdateFrom of progressui fits. nil: plain text.
+	Display Display
+	// Insecure names registry hosts (host or host:port) that are pushed to
+	// without TLS. 127.0.0.1 and localhost need no entry.
+	Insecure []string
+}
+
+// Display consumes a status stream until it is closed. It is called once for
+// each try of a solve.
+type Display func(ctx context.Context, statuses chan *client.SolveStatus) ([]client.VertexWarning, error)
+
+// Solver builds with one daemon. All methods may be called concurrently.
+type Solver struct {
+	client   *client.Client
+	address  string
+	log      *slog.Logger
+	display  Display
+	insecure map[string]bool
+	retry    retryPolicy
+}
+
+var _ builder.Solver = (*Solver)(nil)
+
+// New makes a Solver. It does not wait for the daemon, which may start later
+// and may be restarted; Ping tells whether it is there.
+func New(ctx context.Context, o Options) (*Solver, error) {
+	c, err := client.New(ctx, o.Address)
+	if err != nil {
+		return nil, fmt.Errorf("buildkit at %s: %w", o.Address, err)
+	}
+	s := &Solver{
+		client:   c,
+		address:  o.Address,
+		log:      o.Log,
+		display:  o.Display,
+		insecure: map[string]bool{},
+		retry:    defaultRetry,
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	for _, host := range o.Insecure {
+		s.insecure[host] = true
+	}
+	return s, nil
+}
+
+// Close ends the connection. Solves that run fail.
+func (s *Solver) Close() error { return s.client.Close() }
+
+// Ping reports whether the daemon answers and can run steps.
+func (s *Solver) Ping(ctx context.Context) error {
+	workers, err := s.client.ListWorkers(ctx)
+	if err != nil {
+		return fmt.Errorf("buildkit at %s: %w", s.address, err)
+	}
+	if len(workers) == 0 {
+		return fmt.Errorf("buildkit at %s: no worker: the daemon found no way to run containers (is runc installed?)", s.address)
+	}
+	return nil
+}
+
+// Version names the daemon and its Dockerfile frontend for the input key:
+// another version may build the same input differently.
+func (s *Solver) Version(ctx context.Context) (string, error) {
+	info, err := s.client.Info(ctx)
+	if err != nil {
+		return "", fmt.Errorf("buildkit at %s: %w", s.address, err)
+	}
+	v := info.BuildkitVersion
+	return fmt.Sprintf("%s %s %s dockerfile %s", v.Package, v.Version, v.Revision, v.DockerfileVersion), nil
+}

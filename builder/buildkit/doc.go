@@ -1,0 +1,18 @@
+// Package buildkit builds images with a BuildKit daemon. It hides BuildKit's
+// client: sessions, frontend attributes, the status stream and what can be
+// learned from its errors. To the rest of the program there is a Dockerfile
+// and a context on one side, and on the other a digest in a registry, a plain
+// log, or one sentence with the line that failed.
+//
+// What it holds to:
+//
+//   - The same input gives the same digest: timestamps are one constant, bases
+//     are pinned, nothing of the machine or the clock reaches the image.
+//   - Nothing is fetched that the Dockerfile's steps do not ask for: a
+//     "# syntax=" line is answered by the daemon's own frontend.
+//   - A registry password reaches the destination's registry only, for the
+//     destination's repository only.
+//   - What a step prints is never cut here: the daemon must run with
+//     BUILDKIT_STEP_LOG_MAX_SIZE=-1 and BUILDKIT_STEP_LOG_MAX_SPEED=-1, and the
+//     log's store has the cap.
+package buildkit

@@ -1,0 +1,213 @@
+package buildkit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/distribution/reference"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+	"github.com/moby/buildkit/session"
+	policy "github.com/moby/buildkit/sourcepolicy/pb"
+	"github.com/tonistiigi/fsutil"
+
+	"github.com/registry-build/registry-build/builder"
+)
+
+// epoch is the time of everything in an image: 2000-01-01, the whole seconds
+// that the source's files have too. A constant, because with the commit's
+// time an unchanged, cached layer gets a new digest at every commit.
+const epoch = "946684800"
+
+// frontend is the daemon's built-in Dockerfile frontend.
+const frontend = "dockerfile.v0"
+
+// maxDockerignore is what is read of an ignore file; BuildKit's own limit for
+// a Dockerfile.
+const maxDockerignore = 8 << 20
+
+// dockerfileName is the Dockerfile's path as people know it: relative to the
+// repository, with slashes.
+func dockerfileName(s builder.Spec) string {
+	if s.Inline != "" || s.Dockerfile == "" {
+		return "Dockerfile"
+	}
+	return strings.TrimPrefix(path.Clean("/"+filepath.ToSlash(s.Dockerfile)), "/")
+}
+
+// solveOpt translates a request. The error is a *builder.Failure.
+func (s *Solver) solveOpt(r builder.SolveRequest) (client.SolveOpt, error) {
+	attrs, err := frontendAttrs(r)
+	if err != nil {
+		return client.SolveOpt{}, err
+	}
+	exports, err := s.exports(r.Destination)
+	if err != nil {
+		return client.SolveOpt{}, err
+	}
+	ignore, err := dockerignore(r)
+	if err != nil {
+		return client.SolveOpt{}, err
+	}
+	return client.SolveOpt{
+		Frontend:      frontend,
+		FrontendAttrs: attrs,
+		LocalMounts: map[string]fsutil.FS{
+			"context":    r.Files,
+			"dockerfile": dockerfileFS(dockerfileName(r.Spec), r.Dockerfile, ignore),
+		},
+		SharedKey:    r.SharedKey,
+		Session:      []session.Attachable{newAuth(r.Destination, r.Login)},
+		SourcePolicy: sourcePolicy(r.Pins),
+		Exports:      exports,
+	}, nil
+}
+
+func frontendAttrs(r builder.SolveRequest) (map[string]string, error) {
+	attrs := map[string]string{
+		"filename": dockerfileName(r.Spec),
+		// What a chosen frontend is told about the choice. With it the daemon's
+		// own frontend leaves a "# syntax=" line alone, which would make it
+		// fetch a frontend image. (BUILDKIT_SYNTAX=dockerfile.v0 asks the
+		// internet for an image of that name.)
+		"cmdline":                     frontend,
+		"build-arg:SOURCE_DATE_EPOCH": epoch,
+	}
+	for name, value := range r.Spec.Args {
+		if reserved(name) {
+			return nil, &builder.Failure{
+				Stage:   builder.StageBuild,
+				Message: fmt.Sprintf("the build argument %s is reserved: names that begin with BUILDKIT_ steer the builder itself; choose another name", name),
+			}
+		}
+		attrs["build-arg:"+name] = value
+	}
+	for name, value := range r.Labels {
+		attrs["label:"+name] = value
+	}
+	if r.Spec.Target != "" {
+		attrs["target"] = r.Spec.Target
+	}
+	switch len(r.Spec.Platforms) {
+	case 0:
+	case 1:
+		attrs["platform"] = r.Spec.Platforms[0]
+	default:
+		return nil, &builder.Failure{
+			Stage:   builder.StageBuild,
+			Message: fmt.Sprintf("platforms %s: one solve builds one platform", strings.Join(r.Spec.Platforms, ", ")),
+		}
+	}
+	if r.Spec.NoCache {
+		attrs["no-cache"] = "" // empty: every stage
+	}
+	return attrs, nil
+}
+
+// reserved reports whether BuildKit would take the argument as a switch of
+// its own, such as one that pulls a scanner image or makes the result an
+// index.
+func reserved(arg string) bool { return strings.HasPrefix(arg, "BUILDKIT_") }
+
+// exports asks for one manifest in the registry that no tag names yet.
+func (s *Solver) exports(destination string) ([]client.ExportEntry, error) {
+	if destination == "" {
+		return nil, nil
+	}
+	name, err := reference.ParseNormalizedNamed(destination)
+	if err != nil || !reference.IsNameOnly(name) {
+		return nil, &builder.Failure{
+			Stage:   builder.StagePush,
+			Message: fmt.Sprintf("%q is not an image repository: write host/path in lower case, without a tag", destination),
+			Err:     err,
+		}
+	}
+	attrs := map[exptypes.ImageExporterOptKey]string{
+		exptypes.OptKeyName:             name.Name(),
+		exptypes.OptKeyPush:             "true",
+		exptypes.OptKeyPushByDigest:     "true",
+		exptypes.OptKeyStore:            "false", // the registry has it
+		exptypes.OptKeyOCITypes:         "true",
+		exptypes.OptKeyRewriteTimestamp: "true",
+	}
+	if s.insecure[reference.Domain(name)] {
+		attrs[exptypes.OptKeyInsecure] = "true"
+	}
+	plain := make(map[string]string, len(attrs))
+	for k, v := range attrs {
+		plain[string(k)] = v
+	}
+	return []client.ExportEntry{{Type: client.ExporterImage, Attrs: plain}}, nil
+}
+
+// sourcePolicy makes the daemon read each base by the digest that was resolved
+// before, whatever its tag names by now.
+func sourcePolicy(pins map[string]string) *policy.Policy {
+	if len(pins) == 0 {
+		return nil
+	}
+	const scheme = "docker-image://"
+	p := &policy.Policy{Version: 1}
+	for base, digest := range maps.All(pins) {
+		if strings.Contains(base, "@") || digest == "" {
+			continue // pinned by its author, or not at all
+		}
+		p.Rules = append(p.Rules, &policy.Rule{
+			Action:   policy.PolicyAction_CONVERT,
+			Selector: &policy.Selector{Identifier: scheme + base, MatchType: policy.MatchType_EXACT},
+			Updates:  &policy.Update{Identifier: scheme + base + "@" + digest},
+		})
+	}
+	return p
+}
+
+// dockerignore finds the ignore file that belongs to this Dockerfile alone,
+// beside it in the context. The one at the context's root is asked for by the
+// daemon itself. nil: there is none.
+func dockerignore(r builder.SolveRequest) ([]byte, error) {
+	if r.Spec.Inline != "" || r.Files == nil {
+		return nil, nil
+	}
+	name, ok := inContext(r.Spec, dockerfileName(r.Spec)+".dockerignore")
+	if !ok {
+		return nil, nil
+	}
+	f, err := r.Files.Open(name)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		return nil, &builder.Failure{Stage: builder.StageSource, Message: fmt.Sprintf("%s cannot be read", name), File: name, Err: err}
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxDockerignore))
+	if err != nil {
+		return nil, &builder.Failure{Stage: builder.StageSource, Message: fmt.Sprintf("%s cannot be read", name), File: name, Err: err}
+	}
+	return data, nil
+}
+
+// inContext makes a repository's path relative to the build context.
+func inContext(s builder.Spec, name string) (string, bool) {
+	dir := strings.Trim(path.Clean("/"+filepath.ToSlash(s.Context)), "/")
+	if dir == "" {
+		return name, true
+	}
+	return strings.CutPrefix(name, dir+"/")
+}
+
+// dockerfileFS holds the Dockerfile under its own path, so that the daemon
+// names it as people do.
+func dockerfileFS(name string, dockerfile, ignore []byte) fsutil.FS {
+	files := map[string][]byte{name: dockerfile}
+	if ignore != nil {
+		files[name+".dockerignore"] = ignore
+	}
+	return memoryOf(files)
+}
