@@ -1,0 +1,103 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/builder/credential"
+	"github.com/registry-build/registry-build/handlers"
+	"github.com/registry-build/registry-build/handlers/forge"
+	"github.com/registry-build/registry-build/handlers/oci"
+)
+
+// access asks one authority for every door: git, the registry, the API and
+// the pages. No right follows from an address.
+type access struct{ tokens *credential.Tokens }
+
+func (a access) identity(r *http.Request) *credential.Identity {
+	id, err := a.tokens.Check(credential.FromRequest(r))
+	if err != nil {
+		return nil
+	}
+	return id
+}
+
+// gitAccess is plaingit's door.
+type gitAccess struct{ access }
+
+func (a gitAccess) Allow(r *http.Request, repository string, write bool) (string, error) {
+	id := a.identity(r)
+	if id == nil {
+		return "", fmt.Errorf("%w: git needs a token as the password, with any user name", forge.ErrUnauthenticated)
+	}
+	scope := credential.GitRead
+	if write {
+		scope = credential.GitWrite
+	}
+	if !id.May(scope, repository) {
+		return "", fmt.Errorf("%w: token %s has no %s on %s", forge.ErrForbidden, id.Name, scope, repository)
+	}
+	return id.Name, nil
+}
+
+// registryAccess is the embedded registry's door.
+func (a access) registry(r *http.Request, repository string, pull, push, remove bool) error {
+	id := a.identity(r)
+	if id == nil {
+		return oci.ErrUnauthenticated
+	}
+	if repository == "" {
+		return nil // docker login: the token is known
+	}
+	if pull && !id.May(credential.RegistryPull, repository) || (push || remove) && !id.May(credential.RegistryPush, repository) {
+		return fmt.Errorf("%w: token %s may not do this to %s", oci.ErrDenied, id.Name, repository)
+	}
+	return nil
+}
+
+// apiAccess is the API's door.
+type apiAccess struct{ access }
+
+func (a apiAccess) Caller(r *http.Request) handlers.Caller {
+	if id := a.identity(r); id != nil {
+		return apiCaller{id}
+	}
+	return nil
+}
+
+type apiCaller struct{ id *credential.Identity }
+
+func (c apiCaller) Name() string { return c.id.Name }
+func (c apiCaller) MayUseAPI(repository string) bool {
+	return c.id.May(credential.API, repository)
+}
+
+// maySee is the pages' door: what the API would show.
+func (a access) maySee(r *http.Request) func(repository string) bool {
+	if id := a.identity(r); id != nil {
+		return apiCaller{id}.MayUseAPI
+	}
+	return nil
+}
+
+// logins mints what one attempt may do at our own registry. An outside
+// registry is asked with the logins of the operator's Docker configuration.
+type logins struct {
+	tokens  *credential.Tokens
+	host    string // of the embedded registry; "" where there is none
+	timeout time.Duration
+	outside func(destination string) (builder.Login, error)
+}
+
+func (l logins) Login(_ context.Context, b builder.Build, destination string) (builder.Login, func(), error) {
+	if name, ours := strings.CutPrefix(destination, l.host+"/"); l.host != "" && ours {
+		token, revoke := l.tokens.Mint("build "+b.ID, credential.BuildGrants(name), l.timeout)
+		return builder.Login{Host: l.host, Username: "build", Password: token}, revoke, nil
+	}
+	login, err := l.outside(destination)
+	return login, func() {}, err
+}

@@ -1,0 +1,301 @@
+package app
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers"
+)
+
+// clientFlags say which server a command speaks to.
+type clientFlags struct {
+	server, tokenFile, data string
+	json                    bool
+}
+
+func (f *clientFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.server, "server", "", "`address` of the server (default: REGISTRY_BUILD_SERVER, else this machine's `up`)")
+	c.Flags().StringVar(&f.tokenFile, "token-file", "", "`file` that holds the token (default: REGISTRY_BUILD_TOKEN, else the one of `up`)")
+	c.Flags().StringVar(&f.data, "data", "", "data `folder` of this machine's `up`")
+}
+
+func (f *clientFlags) client() (*client, error) { return newClient(f.server, f.tokenFile, f.data) }
+
+func buildsCommand(s streams) *cobra.Command {
+	var f clientFlags
+	q := url.Values{}
+	filters := map[string]*string{}
+	c := &cobra.Command{Use: "builds [ID]", Short: "List builds, newest first, or show one", Args: atMostOne}
+	f.add(c)
+	c.Flags().BoolVar(&f.json, "json", false, "print the API's answer")
+	for _, name := range []string{"repository", "image", "ref", "commit", "state", "limit", "before"} {
+		filters[name] = c.Flags().String(name, "", "only builds of this `"+name+"`")
+	}
+	c.Flags().Lookup("limit").Usage = "at most this `number` of builds (1 to 200)"
+	c.Flags().Lookup("before").Usage = "only builds older than this `ID`"
+	c.RunE = func(c *cobra.Command, args []string) error {
+		api, err := f.client()
+		if err != nil {
+			return err
+		}
+		if len(args) == 1 {
+			var b handlers.Build
+			if err := api.call(c.Context(), http.MethodGet, "/api/v1/builds/"+url.PathEscape(args[0]), nil, &b); err != nil {
+				return err
+			}
+			return f.print(s.out, b, func(w io.Writer) { printBuild(w, b) })
+		}
+		for name, value := range filters {
+			if *value != "" {
+				q.Set(name, *value)
+			}
+		}
+		var list handlers.BuildList
+		if err := api.call(c.Context(), http.MethodGet, "/api/v1/builds?"+q.Encode(), nil, &list); err != nil {
+			return err
+		}
+		return f.print(s.out, list, func(w io.Writer) { printBuilds(w, list) })
+	}
+	return c
+}
+
+// print writes v as JSON when that was asked for, else by text.
+func (f *clientFlags) print(w io.Writer, v any, text func(io.Writer)) error {
+	if !f.json {
+		text(w)
+		return nil
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+func printBuilds(w io.Writer, list handlers.BuildList) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tSTATE\tSTARTED\tDURATION\tIMAGE\tREF\tCOMMIT\tTAGS")
+	for _, b := range list.Builds {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.7s\t%s\n", b.ID, b.State, started(b), duration(b), b.Destination, refName(b.Ref), b.Commit, tagNames(b))
+	}
+	t.Flush()
+	if list.Next != "" {
+		fmt.Fprintf(w, "older: --before %s\n", list.Next)
+	}
+}
+
+func printBuild(w io.Writer, b handlers.Build) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(t, "%s\t%s\n", name, value)
+		}
+	}
+	row("build", b.ID)
+	row("state", b.State)
+	row("status", b.Status)
+	row("repository", b.Repository)
+	row("image", b.Image)
+	row("source", b.Source)
+	row("ref", b.Ref)
+	row("commit", b.Commit)
+	row("event", b.Event)
+	row("rule", b.Rule)
+	row("by", b.Actor)
+	row("started", started(b))
+	row("duration", duration(b))
+	row("tags", tagNames(b))
+	row("digest", b.Digest)
+	row("pull", b.Reference)
+	row("promoted from", b.PromotedFrom)
+	row("page", b.URL)
+	t.Flush()
+	if f := b.Failure; f != nil {
+		fmt.Fprintf(w, "\n%s\n%s", f.Message, f.Excerpt)
+	}
+}
+
+func started(b handlers.Build) string {
+	if b.StartedAt == nil {
+		return "-"
+	}
+	return b.StartedAt.Local().Format(time.DateTime)
+}
+
+func duration(b handlers.Build) string {
+	if b.FinishedAt == nil || b.StartedAt == nil {
+		return "-"
+	}
+	return b.FinishedAt.Sub(*b.StartedAt).Round(10 * time.Millisecond).String()
+}
+
+func refName(ref string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/")
+}
+
+func tagNames(b handlers.Build) string {
+	var names []string
+	for _, t := range b.Tags {
+		name := t.Name
+		if t.HeldBy != "" {
+			name += fmt.Sprintf(" (left on %.7s)", t.HeldBy)
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func logsCommand(s streams) *cobra.Command {
+	var f clientFlags
+	c := &cobra.Command{Use: "logs ID", Short: "Print a build's log, and follow it until the build ends", Args: exactly("a build ID")}
+	f.add(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		api, err := f.client()
+		if err != nil {
+			return err
+		}
+		_, err = api.log(c.Context(), args[0], s.out)
+		return err
+	}
+	return c
+}
+
+func cancelCommand(s streams) *cobra.Command {
+	var f clientFlags
+	c := &cobra.Command{Use: "cancel ID", Short: "Cancel a build that is queued or running", Args: exactly("a build ID")}
+	f.add(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		api, err := f.client()
+		if err != nil {
+			return err
+		}
+		var b handlers.Build
+		if err := api.call(c.Context(), http.MethodPost, "/api/v1/builds/"+url.PathEscape(args[0])+"/cancel", nil, &b); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "%s: %s\n", b.ID, b.Status)
+		return nil
+	}
+	return c
+}
+
+func deleteCommand(s streams) *cobra.Command {
+	var f clientFlags
+	c := &cobra.Command{Use: "delete ID", Short: "Delete a finished build's record and log", Args: exactly("a build ID")}
+	f.add(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		api, err := f.client()
+		if err != nil {
+			return err
+		}
+		if err := api.call(c.Context(), http.MethodDelete, "/api/v1/builds/"+url.PathEscape(args[0]), nil, nil); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "%s: record and log deleted; the image stays\n", args[0])
+		return nil
+	}
+	return c
+}
+
+func triggersCommand(s streams) *cobra.Command {
+	var f clientFlags
+	c := &cobra.Command{Use: "triggers ID", Short: "Show what a build's triggers did", Args: exactly("a build ID")}
+	f.add(c)
+	c.Flags().BoolVar(&f.json, "json", false, "print the API's answer")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		api, err := f.client()
+		if err != nil {
+			return err
+		}
+		var list handlers.TriggerRunList
+		if err := api.call(c.Context(), http.MethodGet, "/api/v1/builds/"+url.PathEscape(args[0])+"/triggers", nil, &list); err != nil {
+			return err
+		}
+		return f.print(s.out, list, func(w io.Writer) { printTriggerRuns(w, list.Runs) })
+	}
+	return c
+}
+
+func printTriggerRuns(w io.Writer, runs []builder.TriggerRun) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "TRIGGER\tCONDITION\tACTION\tRESULT\tTIME\tATTEMPTS\tTOOK")
+	for _, r := range runs {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.Trigger, r.Condition, r.Action,
+			strings.TrimSpace(r.State+" "+r.Error), r.StartedAt.Local().Format(time.DateTime), r.Attempts, r.Took.Round(time.Millisecond))
+	}
+	t.Flush()
+}
+
+func statusCommand(s streams) *cobra.Command {
+	var f clientFlags
+	c := &cobra.Command{Use: "status OWNER/NAME COMMIT", Short: "Show the statuses of a commit", Args: exactly("OWNER/NAME", "a commit")}
+	f.add(c)
+	c.Flags().BoolVar(&f.json, "json", false, "print the API's answer")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		api, err := f.client()
+		if err != nil {
+			return err
+		}
+		owner, name, ok := strings.Cut(args[0], "/")
+		if !ok {
+			return usageError{fmt.Errorf("repository is %q; write it as owner/name", args[0])}
+		}
+		var list handlers.StatusList
+		path := fmt.Sprintf("/api/v1/statuses/%s/%s/%s", url.PathEscape(owner), url.PathEscape(name), url.PathEscape(args[1]))
+		if err := api.call(c.Context(), http.MethodGet, path, nil, &list); err != nil {
+			return err
+		}
+		return f.print(s.out, list, func(w io.Writer) {
+			t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+			for _, r := range list.Statuses {
+				fmt.Fprintf(t, "%s\t%s\t%s\n", r.Context, r.State, r.Description)
+			}
+			t.Flush()
+		})
+	}
+	return c
+}
+
+// remoteBuild is `build --remote`: the server builds, the log comes here.
+func remoteBuild(c *cobra.Command, s streams, f *clientFlags, req handlers.BuildRequest, dockerfile string) error {
+	api, err := f.client()
+	if err != nil {
+		return err
+	}
+	if dockerfile != "" {
+		text, err := os.ReadFile(dockerfile)
+		if err != nil {
+			return err
+		}
+		req.Dockerfile = string(text)
+	}
+	var answer handlers.EventAnswer
+	if err := api.call(c.Context(), http.MethodPost, "/api/v1/builds", req, &answer); err != nil {
+		return err
+	}
+	failed := false
+	for _, b := range answer.Builds {
+		fmt.Fprintf(s.out, "build %s of %s: %s\n", b.ID, b.Image, b.Status)
+	}
+	for _, b := range answer.Builds {
+		end, err := api.log(c.Context(), b.ID, s.out)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "%s: %s\n", b.Image, end.Status)
+		failed = failed || !builder.State(end.State).Good()
+	}
+	if failed {
+		return errSilent
+	}
+	return nil
+}

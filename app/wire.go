@@ -1,0 +1,292 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/builder/buildkit"
+	"github.com/registry-build/registry-build/builder/credential"
+	"github.com/registry-build/registry-build/builder/registry"
+	"github.com/registry-build/registry-build/builder/source"
+	"github.com/registry-build/registry-build/builder/store"
+	"github.com/registry-build/registry-build/builder/trigger"
+	"github.com/registry-build/registry-build/builder/trigger/webhook"
+	"github.com/registry-build/registry-build/config"
+	"github.com/registry-build/registry-build/handlers"
+	"github.com/registry-build/registry-build/handlers/forge"
+	"github.com/registry-build/registry-build/handlers/forge/plaingit"
+	"github.com/registry-build/registry-build/handlers/oci"
+	"github.com/registry-build/registry-build/handlers/page"
+)
+
+const (
+	lease         = 15 * time.Second // of a build; a dead worker is noticed after it
+	heartbeat     = time.Second      // and how soon a running build hears that it is cancelled
+	drain         = 10 * time.Second // running builds may end after a stop
+	dispatchers   = 4
+	couriers      = 4
+	shutdownGrace = 5 * time.Second
+)
+
+// installation is everything that one process runs, wired. Its parts are
+// stopped in the order that run writes down.
+type installation struct {
+	log      *slog.Logger
+	listener net.Listener
+	handler  http.Handler
+	store    *store.Store
+	redis    redis.UniversalClient
+	git      *plaingit.Forge
+	registry *oci.Registry // nil: images go to an outside registry
+	solver   *buildkit.Solver
+	dispatch *builder.Dispatcher
+	worker   *builder.Worker
+	courier  *builder.Courier
+}
+
+// places are the addresses of what the installation speaks to.
+type places struct {
+	url      string // ours, as people reach it
+	redis    string
+	buildkit string
+}
+
+// wire builds every room and hands each what it needs. It is one straight
+// line, and long, so that the whole house is seen at once.
+func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener, at places, log *slog.Logger) (*installation, error) {
+	us, err := url.Parse(at.url)
+	if err != nil {
+		return nil, err
+	}
+	insecure := cfg.Registry.Insecure
+	if us.Scheme == "http" {
+		insecure = append(insecure[:len(insecure):len(insecure)], us.Host)
+	}
+
+	// State.
+	client, err := store.Open(at.redis)
+	if err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	records := store.New(client, store.Options{
+		Lease: lease, PerRepository: cfg.Limits.PerRepository, MaxAttempts: cfg.Limits.MaxAttempts,
+		Events: cfg.Retention.Events, Builds: cfg.Retention.Builds, Logs: cfg.Retention.Logs, Log: log,
+	})
+	if err := records.Ping(ctx); err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	credentials, err := credential.Open(dir.path("credentials"), firstOf(cfg.KeyFile, dir.path("credentials", "key.txt")))
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := tokenAuthority(cfg, dir)
+	if err != nil {
+		return nil, err
+	}
+	door := access{tokens}
+
+	// What starts builds.
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	address := func() string { return at.url }
+	git, err := plaingit.New(plaingit.Options{
+		Root: dir.path("git"), RunDir: dir.run, HookBinary: self, Store: records, Access: gitAccess{door},
+		URL: address, Create: cfg.Git.Create, Log: log.With("room", "git"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	sources := source.New(source.Options{
+		Dir: dir.path("mirrors"), Origins: origins{plaingit.Instance: git}, Log: log.With("room", "source")})
+
+	// What builds do.
+	solver, err := buildkit.New(ctx, buildkit.Options{Address: at.buildkit, Insecure: insecure, Log: log.With("room", "buildkit")})
+	if err != nil {
+		return nil, err
+	}
+	daemon, err := solver.Version(ctx)
+	if err != nil {
+		return nil, err
+	}
+	images := registry.New(registry.Options{Ledger: records.Tags(), Insecure: insecure, Log: log.With("room", "registry")})
+	own, embedded, err := embedRegistry(cfg, dir, door, log)
+	if err != nil {
+		return nil, err
+	}
+	host := ""
+	if own != nil {
+		host = us.Host
+	}
+
+	// What builds cause.
+	hook, err := webhook.New(webhook.Options{
+		Secrets: credentials, Registry: host, BuildURL: func(id string) string { return at.url + "/builds/" + id },
+		AllowPrivate: cfg.Triggers.AllowPrivate, AllowHosts: cfg.Triggers.AllowHosts, Version: version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	triggers, err := trigger.NewSet(trigger.Options{
+		Kinds: map[string]trigger.Kind{"webhook": hook}, Redact: credentials.Redact, Log: log.With("room", "trigger"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	name := processName()
+	in := &installation{
+		log: log, listener: l, store: records, redis: client, git: git, registry: own, solver: solver,
+		dispatch: &builder.Dispatcher{
+			Inbox: records, Sources: sources, Registry: cfg.Registry.Default, Policy: cfg.Policy,
+			Timezone: cfg.Timezone, Name: name, Parallel: dispatchers, Log: log.With("room", "dispatch"),
+		},
+		worker: &builder.Worker{
+			Queue: records, Inputs: records, Logs: records, Sources: sources, Solver: solver, Registry: images,
+			Logins:   logins{tokens: tokens, host: host, timeout: cfg.Limits.BuildTimeout, outside: dockerLogins(cfg)},
+			Triggers: triggers, Redact: redactLog(ctx, credentials, log),
+			Name: name, Parallel: cfg.Limits.Concurrency, Host: host, Toolchain: builder.Toolchain{BuildKit: daemon, Frontend: "dockerfile.v0"},
+			Timeout: cfg.Limits.BuildTimeout, Drain: drain, Heartbeat: heartbeat, Log: log.With("room", "worker"),
+		},
+		courier: &builder.Courier{
+			Outbox: records, Records: records, Reporters: map[string]builder.Reporter{plaingit.Instance: git},
+			Triggers: triggers, Name: name, Parallel: couriers, Log: log.With("room", "courier"),
+		},
+	}
+
+	// What people and machines see.
+	api := &handlers.Server{
+		Events: records, Builds: records, Outcomes: records, Repositories: repositories{git, sources}, Access: apiAccess{door},
+		Forges: map[string]forge.Verifier{}, Registry: func() string { return host }, URL: address, Log: log.With("room", "api"),
+	}
+	pages := &page.Pages{Builds: records, MaySee: door.maySee, Registry: func() string { return host }, Log: log.With("room", "page")}
+	mux := http.NewServeMux()
+	mux.Handle("/git/", git.Handler())
+	mux.Handle("/v2/", embedded)
+	mux.Handle("/", pages.Routes())
+	for _, prefix := range []string{"/api/", "/hooks/", "/healthz", "/readyz"} {
+		mux.Handle(prefix, api.Routes())
+	}
+	in.handler = mux
+	return in, nil
+}
+
+// embedRegistry opens the registry in the data folder, unless images go to
+// an outside one; then /v2/ says where.
+func embedRegistry(cfg *config.Server, dir *dataDir, door access, log *slog.Logger) (*oci.Registry, http.Handler, error) {
+	if cfg.Registry.Default != "" {
+		return nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "images are at "+cfg.Registry.Default, http.StatusNotFound)
+		}), nil
+	}
+	secret, err := dir.secret("registry.secret")
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := oci.New(oci.Options{Dir: dir.path("registry"), Access: oci.AccessFunc(door.registry), Secret: secret, Log: log.With("room", "oci")})
+	return r, r, err
+}
+
+// redactLog puts the credentials' redactor in front of a build's log. A log
+// that cannot be redacted is not written.
+func redactLog(ctx context.Context, credentials *credential.Store, log *slog.Logger) func(io.Writer) io.WriteCloser {
+	return func(w io.Writer) io.WriteCloser {
+		r, err := credentials.Redactor(ctx)
+		if err != nil {
+			log.Error("redactor", "err", err)
+			fmt.Fprintln(w, "the log is withheld: the credential store cannot be read, so secrets could not be hidden in it")
+			return nopCloser{io.Discard}
+		}
+		return r.Writer(w)
+	}
+}
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
+
+// run serves until ctx ends, and then stops in this order: no new requests
+// and no new builds; those in hand end or are handed back; reports go out;
+// the registry, the solver and Redis are closed.
+func (in *installation) run(ctx context.Context) error {
+	base, stopBase := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stopBase(nil)
+	work, stopWork := context.WithCancel(ctx)
+	defer stopWork()
+
+	failed := make(chan error, 8)
+	start := func(name string, ctx context.Context, f func(context.Context) error) <-chan struct{} {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				failed <- fmt.Errorf("%s: %w", name, err)
+				stopWork()
+			}
+		}()
+		return done
+	}
+	server := &http.Server{Handler: in.handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(in.log.Handler(), slog.LevelDebug)}
+	stored := start("store", base, in.store.Run)
+	hooked := start("git", base, in.git.Run)
+	carried := start("courier", base, in.courier.Run)
+	start("http", base, func(context.Context) error { return notClosed(server.Serve(in.listener)) })
+	dispatched := start("dispatcher", work, in.dispatch.Run)
+	worked := start("worker", work, in.worker.Run)
+
+	<-work.Done()
+	in.log.Info("stopping")
+	grace, done := context.WithTimeout(base, shutdownGrace)
+	defer done()
+	shut := start("http", base, func(context.Context) error {
+		if err := server.Shutdown(grace); err != nil {
+			return server.Close() // somebody follows a log; it resumes
+		}
+		return nil
+	})
+	<-dispatched
+	<-worked
+	<-shut
+	stopBase(nil)
+	<-carried
+	<-hooked
+	<-stored
+	var errs []error
+	if in.registry != nil {
+		errs = append(errs, in.registry.Close())
+	}
+	errs = append(errs, in.solver.Close(), in.redis.Close())
+	select {
+	case err := <-failed:
+		errs = append(errs, err)
+	default:
+	}
+	return errors.Join(errs...)
+}
+
+func notClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// processName names this process in leases, for people who look into them.
+func processName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	return fmt.Sprintf("%s-%d", host, os.Getpid())
+}
