@@ -104,7 +104,8 @@ type attempt struct {
 	*Worker
 	lease  *Lease
 	log    *slog.Logger
-	out    io.Writer // the build's log, redacted
+	out    io.Writer                       // the build's log, redacted
+	fence  func(ctx context.Context) error // ErrLeaseLost when the attempt may not write any more
 	began  time.Time
 	result Result
 }
@@ -316,10 +317,7 @@ func (a *attempt) tag(ctx context.Context, src Source, login Login) error {
 		Owner:      fmt.Sprintf("%s-%d", b.ID, b.Attempt),
 		Position:   Position{Repository: b.Repository.Key(), Ref: b.Ref, Commit: b.Commit, Generation: b.Generation, Seq: b.Seq},
 		Descends:   src.Descends,
-		Fence: func(ctx context.Context) error {
-			_, err := a.Queue.Heartbeat(ctx, b)
-			return err
-		},
+		Fence:      a.fence,
 	})
 	a.result.Tagged = tagged
 	if err != nil {

@@ -164,7 +164,10 @@ func (w *Worker) attempt(work context.Context, l *Lease) {
 	out := w.Redact(raw)
 	began := time.Now()
 	l.Build = l.Build.At(began) // the tags' build time is known now
-	a := &attempt{Worker: w, lease: l, log: log, out: out, began: began}
+	a := &attempt{Worker: w, lease: l, log: log, out: out, began: began, fence: func(ctx context.Context) error {
+		_, err := w.Queue.Heartbeat(ctx, l)
+		return err
+	}}
 	timed, done := context.WithTimeout(ctx, w.Timeout)
 	state, err := a.insist(timed)
 	timedOut := timed.Err() != nil && ctx.Err() == nil
