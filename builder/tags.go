@@ -19,7 +19,8 @@ const (
 
 // tags expands the tags of a build by a rule (nil: of a commit that was asked
 // for), makes them valid, and keeps two refs, and two builds of one decision,
-// from sharing one by accident. build names this one to the others. The error is a sentence for the pusher.
+// from sharing one by accident. build names this build in what the others are
+// told. The error is a sentence for the pusher.
 func (p *planner) tags(r *config.Rule, s *scope, image, build string) (tags, warnings []string, err error) {
 	templates, err := templatesOf(r)
 	if err != nil {
