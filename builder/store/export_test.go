@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"runtime"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/registry-build/registry-build/builder"
+)
+
+func z(score float64, member string) redis.Z { return redis.Z{Score: score, Member: member} }
+
+// ExpireLease makes a build's lease run out, as if its worker had been silent
+// for long.
+func ExpireLease(t testing.TB, s *Store, id string) {
+	t.Helper()
+	if err := s.client.ZAddXX(context.Background(), leasesKey(), z(0, id)).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ExpireEventLease does it for a repository's event lease, or a deferred one's
+// time.
+func ExpireEventLease(t testing.TB, s *Store, repo string) {
+	t.Helper()
+	if err := s.client.ZAddXX(context.Background(), control+":inboxes", z(0, repo)).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ExpireEffects makes every effect due.
+func ExpireEffects(t testing.TB, s *Store) {
+	t.Helper()
+	ctx := context.Background()
+	members, err := s.client.ZRange(ctx, control+":outbox", 0, -1).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range members {
+		if err := s.client.ZAddXX(ctx, control+":outbox", z(0, m)).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TryClaim claims without waiting; nil when nothing may run.
+func (s *Store) TryClaim(t testing.TB, worker string) *builder.Lease {
+	t.Helper()
+	l, _, err := s.claim(context.Background(), worker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// Sealed reports whether the build's log is compressed.
+func (s *Store) Sealed(t testing.TB, id string) bool {
+	t.Helper()
+	ctx := context.Background()
+	frame, err := s.client.Exists(ctx, logFrameKey(id)).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := s.client.Exists(ctx, logKey(id)).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return frame == 1 && stream == 0
+}
+
+// TryEffect takes an effect that is due, without waiting; nil when none is.
+func (s *Store) TryEffect(t testing.TB) *builder.Effect {
+	t.Helper()
+	e, _, err := s.nextEffect(context.Background(), "courier")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// Waiting returns a channel that is closed when somebody waits for the topic.
+func Waiting(s *Store, topic string) <-chan struct{} {
+	c := make(chan struct{})
+	go func() {
+		defer close(c)
+		for {
+			s.wakes.mu.Lock()
+			n := len(s.wakes.waiting[topic])
+			s.wakes.mu.Unlock()
+			if n > 0 {
+				return
+			}
+			runtime.Gosched()
+		}
+	}()
+	return c
+}

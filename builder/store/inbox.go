@@ -1,0 +1,179 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/registry-build/registry-build/builder"
+)
+
+// NextEvent implements builder.Inbox. A ref that was deleted has a head
+// without a commit, so that its generations go on counting.
+func (s *Store) NextEvent(ctx context.Context, worker string) (*builder.EventLease, error) {
+	var lease *builder.EventLease
+	err := s.await(ctx, func() (bool, time.Duration, error) {
+		dctx, cancel := detached(ctx)
+		defer cancel()
+		r, err := s.run(dctx, s.scripts.nextEvent, ms(s.opts.Lease))
+		if err != nil {
+			return false, 0, fmt.Errorf("next event: %w", err)
+		}
+		if r.text(0) == "" {
+			return false, time.Duration(r.number(1)) * time.Millisecond, nil
+		}
+		lease, err = decodeEventLease(r)
+		return true, 0, err
+	}, topicInbox)
+	if err != nil {
+		return nil, err
+	}
+	s.opts.Log.DebugContext(ctx, "event leased", "event", lease.Event.ID, "worker", worker, "attempt", lease.Attempt)
+	return lease, nil
+}
+
+func decodeEventLease(r reply) (*builder.EventLease, error) {
+	e, err := decodeEvent(r.text(1), r.text(2), r.text(3))
+	if err != nil {
+		return nil, err
+	}
+	l := &builder.EventLease{Event: e, Token: r.text(4), TagOwners: make(map[string]string)}
+	if l.Attempt, err = strconv.Atoi(r.text(5)); err != nil {
+		return nil, fmt.Errorf("event %s: attempt: %w", e.ID, err)
+	}
+	if head := r.text(6); head != "" {
+		l.Head = new(builder.Position)
+		if err := decode(head, l.Head); err != nil {
+			return nil, fmt.Errorf("head of %s: %w", e.Ref, err)
+		}
+	}
+	owners := r.list(7)
+	for i := 0; i+1 < len(owners); i += 2 {
+		l.TagOwners[owners.text(i)] = owners.text(i + 1)
+	}
+	return l, nil
+}
+
+// Extend implements builder.Inbox.
+func (s *Store) Extend(ctx context.Context, l *builder.EventLease) error {
+	return s.holdEvent(ctx, l, s.opts.Lease, "extend")
+}
+
+// Defer implements builder.Inbox. Later events of the repository wait too:
+// they are decided in order.
+func (s *Store) Defer(ctx context.Context, l *builder.EventLease, wait time.Duration) error {
+	return s.holdEvent(ctx, l, wait, "defer")
+}
+
+func (s *Store) holdEvent(ctx context.Context, l *builder.EventLease, d time.Duration, what string) error {
+	r, err := s.run(ctx, s.scripts.holdEvent, l.Event.Repository.Key(), l.Token, ms(d), what)
+	if err == nil && r.number(0) == 0 {
+		err = builder.ErrLeaseLost
+	}
+	if err != nil {
+		return fmt.Errorf("%s event %s: %w", what, l.Event.ID, err)
+	}
+	return nil
+}
+
+// changes are what decide.lua applies; its numbers are strings, because Lua's
+// are floating point.
+type changes struct {
+	Ref       string            `json:"ref"`
+	Head      string            `json:"head"`
+	CancelRef string            `json:"cancel_ref"`
+	Owners    map[string]string `json:"owners"`
+	Builds    []queuedBuild     `json:"builds"`
+}
+
+type queuedBuild struct {
+	ID      string `json:"id"`
+	Event   string `json:"event"`
+	Repo    string `json:"repo"`
+	Image   string `json:"image"`
+	Ref     string `json:"ref"`
+	Commit  string `json:"commit"`
+	Lineage string `json:"lineage"`
+	Seq     string `json:"seq"`
+	Level   string `json:"level"`
+}
+
+// Decide implements builder.Inbox. The builds' plans are written first, under
+// the event's attempt; nothing reads them before the decision is there. A
+// second call with the same lease finds its own decision and returns nil.
+func (s *Store) Decide(ctx context.Context, l *builder.EventLease, d builder.Decision) error {
+	d.EventID = l.Event.ID
+	c, err := newChanges(l, d)
+	if err != nil {
+		return fmt.Errorf("decide event %s: %w", l.Event.ID, err)
+	}
+	for _, b := range d.Builds {
+		if err := s.writePlan(ctx, l, b); err != nil {
+			return fmt.Errorf("decide event %s: %w", l.Event.ID, err)
+		}
+	}
+	decision, err := encode(d)
+	if err != nil {
+		return err
+	}
+	change, err := encode(c)
+	if err != nil {
+		return err
+	}
+	r, err := s.run(ctx, s.scripts.decide, l.Event.Repository.Key(), l.Event.ID, l.Token,
+		decision, change, ms(s.opts.Events), ms(s.opts.Builds))
+	if err == nil && r.number(0) == 0 {
+		err = builder.ErrLeaseLost
+	}
+	if err != nil {
+		return fmt.Errorf("decide event %s: %w", l.Event.ID, err)
+	}
+	s.sealAll(ctx, r.texts(1))
+	return nil
+}
+
+func newChanges(l *builder.EventLease, d builder.Decision) (changes, error) {
+	c := changes{CancelRef: d.CancelRef, Owners: map[string]string{}, Builds: []queuedBuild{}}
+	for name, ref := range d.TagOwners {
+		c.Owners[name] = ref
+	}
+	if d.Head != nil {
+		text, err := encode(d.Head)
+		if err != nil {
+			return c, err
+		}
+		c.Ref, c.Head = d.Head.Ref, text
+	}
+	for _, b := range d.Builds {
+		if b.ID == "" || b.Priority < builder.PriorityCommand || b.Priority > builder.PriorityBase {
+			return c, fmt.Errorf("build %q of image %s: no id, or unknown priority %d", b.ID, b.Image, b.Priority)
+		}
+		c.Builds = append(c.Builds, queuedBuild{
+			ID: b.ID, Event: l.Event.ID, Repo: l.Event.Repository.Key(), Image: b.Image, Ref: b.Ref,
+			Commit: b.Commit, Lineage: b.Lineage,
+			Seq:   strconv.FormatInt(b.Seq, 10),
+			Level: strconv.Itoa(int(b.Priority)),
+		})
+	}
+	return c, nil
+}
+
+func (s *Store) writePlan(ctx context.Context, l *builder.EventLease, b builder.Build) error {
+	text, err := encode(b)
+	if err != nil {
+		return err
+	}
+	r, err := runOn(ctx, s.client, s.scripts.detail, []string{detailKey(b.ID)},
+		"decision", l.Attempt, "plan", text, ms(s.detailsStay()))
+	if err == nil && r.number(0) == 0 {
+		err = builder.ErrLeaseLost
+	}
+	if err != nil {
+		return fmt.Errorf("build %s: %w", b.ID, err)
+	}
+	return nil
+}
+
+// detailsStay is longer than a record stays by what a build may wait and run.
+func (s *Store) detailsStay() time.Duration { return s.opts.Builds + 30*day }

@@ -1,0 +1,84 @@
+package store
+
+// The grammar of the keys. Words in capitals vary; REPO is a
+// builder.Repository's Key, IMAGES an image repository with host.
+//
+// Control, all in one slot of a cluster. Scripts build these names themselves
+// (lua/control.lua), keys_test.go holds the two against each other.
+//
+//	{rb}                        never a key: it names the slot to scripts
+//	{rb}:wake                   channel of wake-ups: queue, inbox, outbox,
+//	                            event:ID, build:ID, stop:ID, log:ID, tags:IMAGES
+//	{rb}:seq                    number of the last event that was accepted
+//	{rb}:turn                   counter for rings, versions and tokens
+//	{rb}:repositories           hash REPO -> builder.Repository
+//	{rb}:intents:REPO           hash event id -> builder.Event
+//	{rb}:accepted:REPO          hash ref -> commit of the last accepted event
+//
+//	{rb}:event:EVENT            hash event seq at(µs) repo ref attempts
+//	                            decision by(token) decided(ms)     7 days once decided
+//	{rb}:inbox:REPO             list of event ids, oldest first
+//	{rb}:inboxes                zset REPO by when it is due (ms)
+//	{rb}:inbox-leases           hash REPO -> token
+//	{rb}:heads:REPO             hash ref -> builder.Position
+//	{rb}:owners:REPO            hash image:tag -> ref
+//
+//	{rb}:build:ID               hash event repo image ref commit lineage seq level
+//	                            state attempt lost worker queued started finished
+//	                            stop_state stop_reason reason failure result input
+//	                                                               90 days once terminal
+//	{rb}:builds, {rb}:builds:REPO   zset of ids, which sort by time; pruned when one is added
+//	{rb}:queue:LEVEL:REPO       zset of ids by seq; LEVEL is the builder.Priority
+//	{rb}:ring:LEVEL             zset REPO by turn
+//	{rb}:running:REPO           set of ids
+//	{rb}:leases                 zset of ids by deadline (ms)
+//	{rb}:lineage:LINEAGE        zset of the ids by seq that are not terminal
+//	{rb}:newest:LINEAGE         hash seq commit ref of the newest ever queued     90 days
+//	{rb}:last:REPO              hash "image ref" -> "seq state" of the last one that ended
+//	{rb}:input:KEY              hash digest from | building attempt               90 days
+//
+//	{rb}:outbox                 zset of effects by when they are due (ms)
+//	{rb}:effect:EFFECT          hash version attempt token; EFFECT is event:EVENT,
+//	                            build:ID or trigger:ID:NAME
+//	{rb}:status:REPO:COMMIT     hash context -> "seq at(µs) " builder.Report      90 days
+//	{rb}:tags:IMAGES            hash tag -> builder.Position
+//	{rb}:tag-lease:IMAGES       token of the holder
+//
+// Details, one slot for each build:
+//
+//	{b:ID}                      hash plan, fences, result:NAME                    120 days
+//	{b:ID}:triggers             hash trigger -> builder.TriggerRun                90 days
+//	{b:ID}:log                  stream of entries n-0, field d                    30 days
+//	{b:ID}:log:meta             hash attempt n head head_end tail cut cut_to
+//	                            closed sealed                                     30 days
+//	{b:ID}:log:zst              the finished log                                  30 days
+const control = "{rb}"
+
+const wakeChannel = control + ":wake"
+
+func repositoriesKey() string           { return control + ":repositories" }
+func intentsKey(repo string) string     { return control + ":intents:" + repo }
+func acceptedKey(repo string) string    { return control + ":accepted:" + repo }
+func eventKey(id string) string         { return control + ":event:" + id }
+func buildKey(id string) string         { return control + ":build:" + id }
+func leasesKey() string                 { return control + ":leases" }
+func statusKey(repo, sha string) string { return control + ":status:" + repo + ":" + sha }
+func tagsKey(images string) string      { return control + ":tags:" + images }
+func detailKey(id string) string        { return "{b:" + id + "}" }
+func triggersKey(id string) string      { return detailKey(id) + ":triggers" }
+func logKey(id string) string           { return detailKey(id) + ":log" }
+func logMetaKey(id string) string       { return detailKey(id) + ":log:meta" }
+func logFrameKey(id string) string      { return detailKey(id) + ":log:zst" }
+
+// What people and goroutines wait for.
+const (
+	topicInbox  = "inbox"
+	topicQueue  = "queue"
+	topicOutbox = "outbox"
+)
+
+func topicEvent(id string) string    { return "event:" + id }
+func topicBuild(id string) string    { return "build:" + id }
+func topicStop(id string) string     { return "stop:" + id }
+func topicLog(id string) string      { return "log:" + id }
+func topicTags(images string) string { return "tags:" + images }

@@ -1,0 +1,141 @@
+#!lua
+-- What the scripts on {rb} share; Go puts it in front of each of them.
+--
+-- KEYS[1] is "{rb}" for every script: it names the slot, and all other keys
+-- are derived from it here, so they are in the same slot of a cluster. What
+-- is after the tag comes from ARGV or from what these keys hold. keys.go has
+-- the grammar. Times are milliseconds of the server's clock.
+local RB = KEYS[1]
+local LEVELS = 5    -- builder.Priority has so many values
+local ended = {}    -- builds that this script brought to a terminal state
+
+local function now()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function wake(topic) redis.call('PUBLISH', RB .. ':wake', topic) end
+local function turn() return redis.call('INCR', RB .. ':turn') end
+local function build(id) return RB .. ':build:' .. id end
+local function queue(level, repo) return RB .. ':queue:' .. level .. ':' .. repo end
+local function ring(level) return RB .. ':ring:' .. level end
+local function name(ref) return (string.gsub(string.gsub(ref, '^refs/heads/', ''), '^refs/tags/', '')) end
+local function by(commit, ref) return 'by ' .. string.sub(commit, 1, 6) .. ' on ' .. name(ref) end
+
+-- add_effect makes the effect due, or newer where it waits already. One that
+-- is leased or backs off keeps its time: its holder or its wait goes first.
+local function add_effect(member, at)
+  redis.call('HSET', RB .. ':effect:' .. member, 'version', turn())
+  redis.call('ZADD', RB .. ':outbox', 'NX', at, member)
+  wake('outbox')
+end
+
+-- join puts the repository at the end of the rings of those levels where it
+-- has builds and is not in the ring yet.
+local function join(repo)
+  for level = 0, LEVELS - 1 do
+    if redis.call('EXISTS', queue(level, repo)) == 1 then
+      redis.call('ZADD', ring(level), 'NX', turn(), repo)
+    end
+  end
+end
+
+local function drop_input(id)
+  local key = redis.call('HGET', build(id), 'input')
+  if not key then return end
+  redis.call('HDEL', build(id), 'input')
+  local input = RB .. ':input:' .. key
+  if redis.call('HGET', input, 'building') == id then
+    redis.call('HDEL', input, 'building', 'attempt')
+  end
+end
+
+-- leave ends what a running build holds: lease, place among the repository's
+-- running ones, input claim.
+local function leave(id, repo)
+  redis.call('ZREM', RB .. ':leases', id)
+  redis.call('SREM', RB .. ':running:' .. repo, id)
+  drop_input(id)
+  join(repo)
+end
+
+-- end_build brings a build to a terminal state, from wherever it stands. The
+-- caller has checked that it is not terminal yet. keep: how long its record
+-- stays.
+local function end_build(id, state, reason, at, keep)
+  local b = redis.call('HMGET', build(id), 'repo', 'level', 'lineage', 'image', 'ref', 'seq')
+  local repo = b[1]
+  redis.call('ZREM', queue(b[2], repo), id)
+  if b[3] ~= '' then redis.call('ZREM', RB .. ':lineage:' .. b[3], id) end
+  leave(id, repo)
+  redis.call('HSET', build(id), 'state', state, 'finished', at, 'reason', reason)
+  redis.call('PEXPIRE', build(id), keep)
+  if state ~= 'cancelled' and state ~= 'superseded' then
+    local last, name = RB .. ':last:' .. repo, b[4] .. ' ' .. b[5]
+    local was = redis.call('HGET', last, name)
+    if not was or tonumber(string.match(was, '^%d+')) <= tonumber(b[6]) then
+      redis.call('HSET', last, name, b[6] .. ' ' .. state)
+    end
+  end
+  add_effect('build:' .. id, at)
+  wake('build:' .. id)
+  wake('queue')
+  ended[#ended + 1] = id
+end
+
+-- outdated returns which newer build of the lineage, if any was ever queued,
+-- supersedes one: the reason to give.
+local function outdated(lineage, seq)
+  if lineage == '' then return nil end
+  local newest = redis.call('HMGET', RB .. ':newest:' .. lineage, 'seq', 'commit', 'ref')
+  if newest[1] and tonumber(newest[1]) > tonumber(seq) then return by(newest[2], newest[3]) end
+  return nil
+end
+
+-- enqueue puts a build that was just written, or comes back, into its
+-- repository's queue; an outdated one ends instead.
+local function enqueue(id, at, keep)
+  local b = redis.call('HMGET', build(id), 'repo', 'level', 'lineage', 'seq')
+  local newer = outdated(b[3], b[4])
+  if newer then
+    end_build(id, 'superseded', newer, at, keep)
+    return
+  end
+  redis.call('HSET', build(id), 'state', 'queued')
+  redis.call('ZADD', queue(b[2], b[1]), b[4], id)
+  redis.call('ZADD', ring(b[2]), 'NX', turn(), b[1])
+  add_effect('build:' .. id, at)
+  wake('build:' .. id)
+  wake('queue')
+end
+
+-- requeue takes a build from its worker: back into the queue, or to its end
+-- when somebody asked it to stop.
+local function requeue(id, at, keep)
+  local b = redis.call('HMGET', build(id), 'repo', 'stop_state', 'stop_reason')
+  if b[2] then
+    end_build(id, b[2], b[3], at, keep)
+    return
+  end
+  redis.call('HDEL', build(id), 'worker', 'started', 'result')
+  leave(id, b[1])
+  enqueue(id, at, keep)
+end
+
+-- ask requests that a running build stops; the first reason stays.
+local function ask(id, state, reason, at)
+  if redis.call('HEXISTS', build(id), 'stop_state') == 0 then
+    redis.call('HSET', build(id), 'stop_state', state, 'stop_reason', reason)
+    add_effect('build:' .. id, at)
+    wake('stop:' .. id)
+  end
+end
+
+-- held returns the state of the build if the worker's attempt holds it.
+local function held(id, worker, attempt)
+  local b = redis.call('HMGET', build(id), 'state', 'worker', 'attempt')
+  if (b[1] == 'running' or b[1] == 'pushing') and b[2] == worker and b[3] == attempt then
+    return b[1]
+  end
+  return nil
+end

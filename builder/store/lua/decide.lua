@@ -1,0 +1,75 @@
+-- Makes a decision durable. Everything that it changes, it changes here.
+-- KEYS  1 {rb}
+-- ARGV  1 repository key  2 event id  3 token  4 decision (JSON)
+--       5 changes (JSON): ref, head (JSON text), cancel_ref, owners {name: ref},
+--         builds [{id, event, repo, image, ref, commit, lineage, seq, level}], all strings
+--       6 ms that events stay  7 ms that builds stay
+-- Returns {1, ids of builds that it ended…}, or {0} when the lease is lost
+local repo, event, token = ARGV[1], RB .. ':event:' .. ARGV[2], ARGV[3]
+local done = redis.call('HMGET', event, 'decision', 'by')
+if done[1] then return {done[2] == token and 1 or 0} end
+if redis.call('HGET', RB .. ':inbox-leases', repo) ~= token then return {0} end
+
+local at, keep, c = now(), ARGV[7], cjson.decode(ARGV[5])
+local inbox = RB .. ':inbox:' .. repo
+if redis.call('LINDEX', inbox, 0) ~= ARGV[2] then return {0} end
+
+if c.head ~= '' then redis.call('HSET', RB .. ':heads:' .. repo, c.ref, c.head) end
+for name, ref in pairs(c.owners) do redis.call('HSETNX', RB .. ':owners:' .. repo, name, ref) end
+
+if c.cancel_ref ~= '' then
+  for level = 0, LEVELS - 1 do
+    for _, id in ipairs(redis.call('ZRANGE', queue(level, repo), 0, -1)) do
+      if redis.call('HGET', build(id), 'ref') == c.cancel_ref then
+        end_build(id, 'cancelled', 'by the deletion of ' .. name(c.cancel_ref), at, keep)
+      end
+    end
+  end
+end
+
+for _, b in ipairs(c.builds) do
+  if redis.call('EXISTS', build(b.id)) == 0 then
+    redis.call('HSET', build(b.id), 'event', b.event, 'repo', b.repo, 'image', b.image, 'ref', b.ref,
+      'commit', b.commit, 'lineage', b.lineage, 'seq', b.seq, 'level', b.level,
+      'attempt', 0, 'lost', 0, 'queued', at)
+    for _, index in ipairs({RB .. ':builds', RB .. ':builds:' .. b.repo}) do
+      redis.call('ZADD', index, 0, b.id)
+      for _, old in ipairs(redis.call('ZRANGE', index, 0, 4)) do -- forget what has expired
+        if redis.call('EXISTS', build(old)) == 0 then redis.call('ZREM', index, old) end
+      end
+    end
+    if b.lineage ~= '' then
+      local newest = RB .. ':newest:' .. b.lineage
+      local was = redis.call('HGET', newest, 'seq')
+      if not was or tonumber(was) < tonumber(b.seq) then
+        redis.call('HSET', newest, 'seq', b.seq, 'commit', b.commit, 'ref', b.ref)
+      end
+      redis.call('PEXPIRE', newest, keep)
+      redis.call('ZADD', RB .. ':lineage:' .. b.lineage, b.seq, b.id)
+    end
+    enqueue(b.id, at, keep)
+  end
+end
+for _, b in ipairs(c.builds) do
+  if b.lineage ~= '' then
+    for _, id in ipairs(redis.call('ZRANGE', RB .. ':lineage:' .. b.lineage, 0, -1)) do
+      local o = redis.call('HMGET', build(id), 'state', 'seq')
+      local newer = o[1] == 'queued' and outdated(b.lineage, o[2])
+      if newer then end_build(id, 'superseded', newer, at, keep) end
+    end
+  end
+end
+
+redis.call('HSET', event, 'decision', ARGV[4], 'by', token, 'decided', at)
+redis.call('PEXPIRE', event, ARGV[6])
+redis.call('LPOP', inbox)
+redis.call('HDEL', RB .. ':inbox-leases', repo)
+if redis.call('EXISTS', inbox) == 1 then
+  redis.call('ZADD', RB .. ':inboxes', at, repo)
+  wake('inbox')
+else
+  redis.call('ZREM', RB .. ':inboxes', repo)
+end
+add_effect('event:' .. ARGV[2], at)
+wake('event:' .. ARGV[2])
+return {1, unpack(ended)}

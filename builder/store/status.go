@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/registry-build/registry-build/builder"
+)
+
+// PutStatus keeps a report as the status of its commit and context, unless
+// one with a higher Seq, or of the same Seq and later, is there: that is no
+// error.
+func (s *Store) PutStatus(ctx context.Context, r builder.Report) error {
+	text, err := encode(r)
+	if err != nil {
+		return err
+	}
+	_, err = s.run(ctx, s.scripts.putStatus, r.Repository.Key(), r.Commit, r.Context,
+		r.Seq, max(0, r.UpdatedAt.UnixMicro()), text, ms(s.opts.Builds))
+	if err != nil {
+		return fmt.Errorf("status %s of %s: %w", r.Context, r.Commit, err)
+	}
+	return nil
+}
+
+// Statuses returns the statuses of a commit, by context.
+func (s *Store) Statuses(ctx context.Context, repoKey, commit string) ([]builder.Report, error) {
+	all, err := s.client.HVals(ctx, statusKey(repoKey, commit)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("statuses of %s: %w", commit, classify(ctx, err))
+	}
+	reports := make([]builder.Report, 0, len(all))
+	for _, text := range all {
+		var r builder.Report
+		if parts := strings.SplitN(text, " ", 3); len(parts) == 3 {
+			text = parts[2]
+		}
+		if err := decode(text, &r); err != nil {
+			return nil, fmt.Errorf("statuses of %s: %w", commit, err)
+		}
+		reports = append(reports, r)
+	}
+	slices.SortFunc(reports, func(a, b builder.Report) int { return strings.Compare(a.Context, b.Context) })
+	return reports, nil
+}
+
+// PutTriggerRun records how a trigger of a build went; one record for each
+// trigger.
+func (s *Store) PutTriggerRun(ctx context.Context, run builder.TriggerRun) error {
+	text, err := encode(run)
+	if err != nil {
+		return err
+	}
+	pipe := s.client.TxPipeline()
+	pipe.HSet(ctx, triggersKey(run.BuildID), run.Trigger, text)
+	pipe.PExpire(ctx, triggersKey(run.BuildID), s.opts.Builds)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("trigger %s of build %s: %w", run.Trigger, run.BuildID, classify(ctx, err))
+	}
+	return nil
+}
+
+// TriggerRuns returns the records of a build's triggers, by name.
+func (s *Store) TriggerRuns(ctx context.Context, buildID string) ([]builder.TriggerRun, error) {
+	all, err := s.client.HVals(ctx, triggersKey(buildID)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("triggers of build %s: %w", buildID, classify(ctx, err))
+	}
+	runs := make([]builder.TriggerRun, len(all))
+	for i, text := range all {
+		if err := decode(text, &runs[i]); err != nil {
+			return nil, fmt.Errorf("triggers of build %s: %w", buildID, err)
+		}
+	}
+	slices.SortFunc(runs, func(a, b builder.TriggerRun) int { return strings.Compare(a.Trigger, b.Trigger) })
+	return runs, nil
+}
