@@ -268,9 +268,10 @@ func (r *reader) template(n *yaml.Node, what string) (Template, bool) {
 		r.errorIn(n, err)
 		return Template{}, false
 	}
+	place := r.place(n)
 	for i := range t.parts {
 		if v := t.parts[i].variable; v.Name != "" {
-			t.parts[i].pos = r.place(n, v.Col)
+			t.parts[i].pos = place(v.Col)
 		}
 	}
 	return t, true

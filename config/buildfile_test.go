@@ -158,7 +158,9 @@ func TestProblemsAreCut(t *testing.T) {
 	}
 }
 
-// TestHostileFiles: files up to the limit that are made to cost time.
+// TestHostileFiles: files up to the limit that are made to cost time. All of
+// them take well under a second; the bound finds what grows with the square
+// of the file, which takes minutes, on a machine that is busy with other tests.
 func TestHostileFiles(t *testing.T) {
 	for name, text := range map[string]string{
 		"deep":            "images: " + strings.Repeat("[", 9000),
@@ -177,7 +179,7 @@ func TestHostileFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
 			ParseBuildFile(BuildFileName, []byte(text))
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > 30*time.Second {
 				t.Errorf("took %s", took)
 			}
 		})

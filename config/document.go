@@ -179,13 +179,13 @@ func (r *reader) errorf(n *yaml.Node, format string, args ...any) {
 
 func position(n *yaml.Node) Position { return Position{Line: n.Line, Col: n.Column} }
 
-// place is where the col-th character of a scalar stands in the file, or the
-// scalar's beginning where its text is not written as it is read (escapes,
-// several lines).
-func (r *reader) place(n *yaml.Node, col int) Position {
-	p := position(n)
+// place returns where each character of a scalar stands in the file, counted
+// from 1, or the scalar's beginning for all of them where its text is not
+// written as it is read (escapes, several lines).
+func (r *reader) place(n *yaml.Node) func(col int) Position {
+	begin := func(int) Position { return position(n) }
 	if n.Line < 1 || n.Line > len(r.lines) {
-		return p
+		return begin
 	}
 	if r.placeLine != n.Line { // a file may be one long line
 		r.placeLine, r.placeRunes = n.Line, []rune(r.lines[n.Line-1])
@@ -196,16 +196,16 @@ func (r *reader) place(n *yaml.Node, col int) Position {
 	}
 	value := []rune(n.Value)
 	if start < 1 || start-1+len(value) > len(r.placeRunes) || !slices.Equal(r.placeRunes[start-1:start-1+len(value)], value) {
-		return p
+		return begin
 	}
-	return Position{Line: n.Line, Col: start + col - 1}
+	return func(col int) Position { return Position{Line: n.Line, Col: start + col - 1} }
 }
 
 // errorIn puts an error of one of the package's parsers at its character.
 func (r *reader) errorIn(n *yaml.Node, err error) {
 	var te *textError
 	if errors.As(err, &te) {
-		p := r.place(n, te.col)
+		p := r.place(n)(te.col)
 		r.report(p.Line, p.Col, "%s", te.message)
 		return
 	}

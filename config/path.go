@@ -60,7 +60,7 @@ func (r *reader) platforms(v *yaml.Node, limit int) []string {
 			r.errorf(n, "%s is no platform; write os/architecture, like linux/amd64 or linux/arm64", r.show(n))
 			continue
 		}
-		out = append(out, platforms.Format(p))
+		out = append(out, platforms.Format(platforms.Normalize(p)))
 	}
 	return out
 }

@@ -29,9 +29,10 @@ func (r *reader) checkVariables(im *Image) {
 // rule's groups and the arguments before; those from later on have no value
 // yet.
 func (r *reader) checkTemplate(said map[Position]bool, im *Image, rule Rule, before, later []Arg, t Template) {
+	valued := rule.variables()
 	for _, p := range t.parts {
 		name := p.variable.Name
-		known := slices.Contains(rule.variables(), name) ||
+		known := slices.Contains(valued, name) ||
 			hasArg(before, name) && !slices.Contains(variableNames(), name)
 		if name == "" || known || said[p.pos] {
 			continue
