@@ -27,7 +27,7 @@ func Scopes() []Scope { return []Scope{GitRead, GitWrite, RegistryPull, Registry
 func (s Scope) registry() bool { return s == RegistryPull || s == RegistryPush }
 
 // Grant is a set of rights: every scope on every repository that one of the
-// globs matches ("acme/*", "acme/hello"; * also stands for slashes). Names of
+// globs matches ("acme/*", "acme/hello"; * also stands for slashes: config.Pattern). Names of
 // images are those inside the registry, without its host.
 type Grant struct {
 	Repositories []string
@@ -37,7 +37,29 @@ type Grant struct {
 // Identity is who a token stands for.
 type Identity struct {
 	Name   string // of the token, for logs
-	grants []Grant
+	rights []right
+}
+
+// right is a grant, ready to be asked.
+type right struct {
+	scopes   []Scope
+	patterns []config.Pattern
+	below    bool // what is below a repository that matches belongs to it
+}
+
+func (r right) covers(repository string) bool {
+	for {
+		for _, p := range r.patterns {
+			if _, ok := p.Match(repository); ok {
+				return true
+			}
+		}
+		cut := strings.LastIndexByte(repository, '/')
+		if !r.below || strings.IndexByte(repository, '/') == cut { // an owner is no repository
+			return false
+		}
+		repository = repository[:cut]
+	}
 }
 
 // May reports whether the identity may do this to that repository. With ""
@@ -49,10 +71,26 @@ func (id *Identity) May(scope Scope, repository string) bool {
 	if scope.registry() { // names in a registry are lower-case
 		repository = strings.ToLower(repository)
 	}
-	return slices.ContainsFunc(id.grants, func(g Grant) bool {
-		return slices.Contains(g.Scopes, scope) &&
-			(repository == "" && len(g.Repositories) > 0 || config.MatchAny(g.Repositories, repository))
+	return slices.ContainsFunc(id.rights, func(r right) bool {
+		return slices.Contains(r.scopes, scope) && (repository == "" || r.covers(repository))
 	})
+}
+
+// rights of grants; a glob that does not parse matches nothing.
+func rights(grants []Grant) []right {
+	var out []right
+	for _, g := range grants {
+		r := right{scopes: slices.Clone(g.Scopes)}
+		for _, glob := range g.Repositories {
+			if p, err := config.ParsePattern(glob); err == nil {
+				r.patterns = append(r.patterns, p)
+			}
+		}
+		if r.patterns != nil {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // repositoryPat is the OCI distribution specification's <name>.
@@ -85,27 +123,31 @@ func staticIdentity(c config.Token) (*Identity, error) {
 	if len(c.Repositories) == 0 {
 		return nil, errors.New(`it is for no repositories; write ["*"] for all of them`)
 	}
-	var own, images Grant
+	var own right
+	images := right{below: true}
 	for _, name := range c.Scopes {
 		scope := Scope(name)
 		switch {
 		case !slices.Contains(Scopes(), scope):
 			return nil, fmt.Errorf("scope %q is unknown; write some of %s", name, scopeNames())
 		case scope.registry():
-			images.Scopes = append(images.Scopes, scope)
+			images.scopes = append(images.scopes, scope)
 		default:
-			own.Scopes = append(own.Scopes, scope)
+			own.scopes = append(own.scopes, scope)
 		}
 	}
 	for _, r := range c.Repositories {
-		if _, err := config.ParsePattern(r); err != nil || r[0] == '/' {
-			return nil, fmt.Errorf("repository %q is neither a name nor a glob; write owner/name, owner/* or *", r)
+		p, err := config.ParsePattern(r)
+		if err != nil {
+			return nil, fmt.Errorf("repositories: %w", err)
 		}
-		lower := strings.ToLower(r)
-		own.Repositories = append(own.Repositories, r)
-		images.Repositories = append(images.Repositories, lower, lower+"/*")
+		own.patterns = append(own.patterns, p)
+		if r[0] != '/' { // an expression is taken as it is: lower case could turn its meaning
+			p, _ = config.ParsePattern(strings.ToLower(r))
+		}
+		images.patterns = append(images.patterns, p)
 	}
-	return &Identity{Name: c.Name, grants: []Grant{own, images}}, nil
+	return &Identity{Name: c.Name, rights: []right{own, images}}, nil
 }
 
 func scopeNames() string {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -98,7 +97,7 @@ func (t *Tokens) Check(token string) (*Identity, error) {
 func (t *Tokens) Mint(name string, grants []Grant, ttl time.Duration) (token string, revoke func()) {
 	token, _ = GenerateToken()
 	sum := sha256.Sum256([]byte(token))
-	m := mintedToken{&Identity{Name: name, grants: cloneGrants(grants)}, time.Now().Add(ttl)}
+	m := mintedToken{&Identity{Name: name, rights: rights(grants)}, time.Now().Add(ttl)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for old, o := range t.minted { // those whose owner never came back
@@ -183,12 +182,4 @@ func FromRequest(r *http.Request) string {
 		return ""
 	}
 	return strings.TrimSpace(token)
-}
-
-func cloneGrants(grants []Grant) []Grant {
-	out := slices.Clone(grants)
-	for i, g := range out {
-		out[i] = Grant{slices.Clone(g.Repositories), slices.Clone(g.Scopes)}
-	}
-	return out
 }

@@ -44,6 +44,13 @@ func TestStaticTokenMay(t *testing.T) {
 		"image of a longer name":     {[]string{"acme/hello"}, all, RegistryPush, "acme/hello-api", false},
 		"images are lower-case":      {[]string{"Acme/Hello"}, all, RegistryPush, "acme/hello", true},
 		"git names keep their case":  {[]string{"Acme/Hello"}, all, GitRead, "acme/hello", false},
+		"expression":                 {[]string{`/acme/\S+/`}, all, RegistryPush, "acme/hello", true},
+		"below an expression":        {[]string{"/acme/h[a-z]*/"}, all, RegistryPush, "acme/hello/api", true},
+		"expression, other":          {[]string{"/acme/h[a-z]*/"}, all, RegistryPush, "other/hello", false},
+		"name without an owner":      {[]string{"base"}, all, RegistryPush, "base", true},
+		"owner alone":                {[]string{"acme"}, all, RegistryPush, "acme/hello", false},
+		"catalog, everything":        {every, all, RegistryPull, "*", true},
+		"catalog, owner":             {[]string{"acme/*"}, all, RegistryPull, "*", false},
 		"anywhere":                   {[]string{"acme/*"}, all, API, "", true},
 		"nowhere":                    {[]string{"acme/*"}, []string{"git:read"}, API, "", false},
 	}
@@ -76,8 +83,8 @@ func TestNewTokensRefuses(t *testing.T) {
 		"scope":        {[]config.Token{{Name: "ci", Hash: hash, Repositories: every, Scopes: []string{"admin"}}}, `scope "admin" is unknown; write some of git:read,`},
 		"same hash":    {[]config.Token{{Name: "a", Hash: hash, Repositories: every, Scopes: []string{"api"}}, {Name: "b", Hash: hash, Scopes: []string{"api"}}}, "is that of token a"},
 		"nowhere":      {[]config.Token{{Name: "ci", Hash: hash, Scopes: []string{"api"}}}, "is for no repositories"},
-		"expression":   {[]config.Token{{Name: "ci", Hash: hash, Scopes: []string{"api"}, Repositories: []string{"/.*/"}}}, "neither a name nor a glob"},
-		"empty string": {[]config.Token{{Name: "ci", Hash: hash, Scopes: []string{"api"}, Repositories: []string{""}}}, "neither a name nor a glob"},
+		"expression":   {[]config.Token{{Name: "ci", Hash: hash, Scopes: []string{"api"}, Repositories: []string{"/(/"}}}, "repositories: "},
+		"empty string": {[]config.Token{{Name: "ci", Hash: hash, Scopes: []string{"api"}, Repositories: []string{""}}}, "repositories: "},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
