@@ -23,6 +23,12 @@ type Options struct {
 	// Insecure names registry hosts (host or host:port) that are pushed to
 	// without TLS. 127.0.0.1 and localhost need no entry.
 	Insecure []string
+	// Reproducible gives everything in an image's own layers one time, so that
+	// they come out the same from an empty cache too. It compresses every such
+	// layer again at every push, also of what is cached: measured, an image
+	// with 100 MB of its own is pushed in 5 s and not in 0.1 s. Without it a
+	// layer keeps its digest as long as the daemon has it cached.
+	Reproducible bool
 }
 
 // Display consumes a status stream until it is closed. It is called once for
@@ -36,6 +42,7 @@ type Solver struct {
 	log      *slog.Logger
 	display  Display
 	insecure map[string]bool
+	rewrite  bool // timestamps, at each export
 	retry    retryPolicy
 }
 
@@ -54,6 +61,7 @@ func New(ctx context.Context, o Options) (*Solver, error) {
 		log:      o.Log,
 		display:  o.Display,
 		insecure: map[string]bool{},
+		rewrite:  o.Reproducible,
 		retry:    defaultRetry,
 	}
 	if s.log == nil {

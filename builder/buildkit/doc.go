@@ -6,8 +6,9 @@
 //
 // What it holds to:
 //
-//   - The same input gives the same digest: timestamps are one constant, bases
-//     are pinned, nothing of the machine or the clock reaches the image.
+//   - The same steps give the same digest: the image's times are one constant,
+//     never the commit's, and bases are pinned. From an empty cache that needs
+//     Options.Reproducible, which has its price.
 //   - Nothing is fetched that the Dockerfile's steps do not ask for: a
 //     "# syntax=" line is answered by the daemon's own frontend.
 //   - A registry password reaches the destination's registry only, for the

@@ -51,9 +51,11 @@ func contextOf(files map[string]string) *tree {
 	}
 	m := memoryOf(data)
 	for _, e := range m.entries {
+		var sum int64
 		for _, c := range m.data[e.Path] {
-			e.ModTime = mtime + (e.ModTime*31+int64(c))%1e9
+			sum = (sum*31 + int64(c)) % 1e9
 		}
+		e.ModTime += sum
 		e.Mode |= 0o111
 	}
 	return &tree{memory: m}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -66,6 +67,9 @@ func (s *Solver) solveOpt(r builder.SolveRequest) (client.SolveOpt, error) {
 		Session:      []session.Attachable{newAuth(r.Destination, r.Login)},
 		SourcePolicy: sourcePolicy(r.Pins),
 		Exports:      exports,
+		// Keeps the build out of the daemon's own history, which holds logs
+		// that nobody redacts and takes as long as a small build.
+		Internal: true,
 	}, nil
 }
 
@@ -134,7 +138,7 @@ func (s *Solver) exports(destination string) ([]client.ExportEntry, error) {
 		exptypes.OptKeyPushByDigest:     "true",
 		exptypes.OptKeyStore:            "false", // the registry has it
 		exptypes.OptKeyOCITypes:         "true",
-		exptypes.OptKeyRewriteTimestamp: "true",
+		exptypes.OptKeyRewriteTimestamp: strconv.FormatBool(s.rewrite),
 	}
 	if s.insecure[reference.Domain(name)] {
 		attrs[exptypes.OptKeyInsecure] = "true"

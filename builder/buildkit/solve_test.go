@@ -121,22 +121,43 @@ func TestSolveInline(t *testing.T) {
 	}
 }
 
+// TestSolveIsReproducible builds with an empty cache each time.
 func TestSolveIsReproducible(t *testing.T) {
-	s := newSolver(t)
-	r := request(shell+"RUN mkdir /made && echo x > /made/file && date > /dev/null\nWORKDIR /work\nCOPY a b /work/\n",
-		map[string]string{"a": "1", "b": "2"})
-	r.Destination = buildkittest.Registry(t) + "/acme/api"
-	first, _ := solve(t, s, r)
-
-	if err := s.client.Prune(t.Context(), nil, client.PruneAll); err != nil {
-		t.Fatal(err)
-	}
-	second, log := solve(t, s, r)
-	if strings.Contains(log, "CACHED") {
-		t.Fatalf("the cache was not empty:\n%s", log)
-	}
-	if first.Digest != second.Digest {
-		t.Errorf("digests %s and %s", first.Digest, second.Digest)
+	const copies = "FROM scratch\nCOPY a b /\n"
+	const runs = shell + "WORKDIR /work/deep\nCOPY a b /work/\nADD c /new/dir/\nRUN mkdir /made && echo x > /made/file\n"
+	for _, c := range []struct {
+		name       string
+		dockerfile string
+		option     bool
+		same       bool
+	}{
+		{"copies", copies, false, true},
+		{"runs", runs, false, false},
+		{"runs, with the option", runs, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSolver(t)
+			s.rewrite = c.option
+			r := request(c.dockerfile, map[string]string{"a": "1", "b": "2", "c": "3"})
+			r.Destination = buildkittest.Registry(t) + "/acme/api"
+			var digests []string
+			for range 2 {
+				if err := s.client.Prune(t.Context(), nil, client.PruneAll); err != nil {
+					t.Fatal(err)
+				}
+				solution, log := solve(t, s, r)
+				if strings.Contains(log, "CACHED") {
+					t.Fatalf("the cache was not empty:\n%s", log)
+				}
+				digests = append(digests, solution.Digest)
+				// File times are whole seconds in a layer.
+				second := time.Now().Unix()
+				eventually(t, "another second", func() bool { return time.Now().Unix() != second })
+			}
+			if same := digests[0] == digests[1]; same != c.same {
+				t.Errorf("digests %v", digests)
+			}
+		})
 	}
 }
 
