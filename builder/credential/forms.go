@@ -26,23 +26,23 @@ func forms(value string) []string {
 			}
 		}
 	}
-	trimmed := strings.TrimSpace(value)
-	if len(trimmed) < shortest {
+	// White space around a value tells nothing, and a pattern that begins with
+	// a line break would hold back the end of every line.
+	value = strings.TrimSpace(value)
+	if len(value) < shortest {
 		return nil
 	}
-	add(shortest, value, trimmed)
-	if strings.Contains(trimmed, "\n") {
+	add(shortest, value)
+	if strings.Contains(value, "\n") {
 		// A log shows one line at a time, with a prefix before each.
-		for line := range strings.SplitSeq(trimmed, "\n") {
+		for line := range strings.SplitSeq(value, "\n") {
 			add(shortest, strings.TrimSpace(line))
 		}
 	}
-	for _, v := range []string{value, trimmed} {
-		add(shortestCode, base64Forms(v)...)
-		add(shortestCode, urlForms(v)...)
-		add(shortestCode, jsonForms(v)...)
-	}
-	add(shortestCode, base64Forms(trimmed+"\n")...) // echo "$SECRET" | base64
+	add(shortestCode, base64Forms(value)...)
+	add(shortestCode, base64Forms(value+"\n")...) // echo "$SECRET" | base64
+	add(shortestCode, urlForms(value)...)
+	add(shortestCode, jsonForms(value)...)
 	return out
 }
 

@@ -29,7 +29,7 @@ func TestRedactorString(t *testing.T) {
 		"one in the other": {[]string{"cdef", "abcdefghij"}, "abcdefghij abcdefghi", "*** ab***ghi"},
 		"prefix of other":  {[]string{"abcd", "abcdefgh"}, "abcdefg", "***efg"},
 		"repeated":         {[]string{"aaaa"}, "aaaaaaa b aaa", "*** b aaa"},
-		"whole lines":      {[]string{pem}, pem, "***"},
+		"whole lines":      {[]string{pem}, pem, "***\r\n"},
 		"each line":        {[]string{pem}, "1 -----BEGIN KEY-----\n2 MIIEowIBAAKCAQEA\n3 abc\n4 q83vEjRWeJC", "1 ***\n2 ***\n3 abc\n4 ***"},
 		"query":            {[]string{"p@ss w/rd+"}, "?k=" + url.QueryEscape("p@ss w/rd+") + "&", "?k=***&"},
 		"path":             {[]string{"p@ss w/rd+"}, "/" + url.PathEscape("p@ss w/rd+") + "/", "/***/"},
@@ -203,6 +203,19 @@ func TestWriterHoldsBackLittle(t *testing.T) {
 			t.Fatalf("after %q: %q, want %q", step.in, b.String(), step.out)
 		}
 	}
+	_ = w.Close()
+	b.Reset()
+	lines := NewRedactor("\n  first line\nsecond\n").Writer(&b)
+	_, _ = io.WriteString(lines, "hello\n")
+	if b.String() != "hello\n" {
+		t.Errorf("a value that begins with a line break holds back %q", "hello\n")
+	}
+}
+
+func TestWriterCloseFlushes(t *testing.T) {
+	var b strings.Builder
+	w := NewRedactor("s3cret-value").Writer(&b)
+	_, _ = io.WriteString(w, "hello\na s3cret b s3cret-values")
 	_ = w.Close()
 	if want := "hello\na s3cret b ***s"; b.String() != want {
 		t.Errorf("at the end %q, want %q", b.String(), want)
