@@ -252,7 +252,7 @@ func (a *attempt) inputKey(r SolveRequest) string {
 	return InputKey(InputKeyParts{
 		Lane:        a.lease.Lane,
 		Repository:  a.lease.Repository.Key(),
-		Destination: r.Destination,
+		Destination: a.lease.Destination, // without our host: it may move
 		Frontend:    a.Toolchain.Frontend,
 		BuildKit:    a.Toolchain.BuildKit,
 		Output:      a.Toolchain.Output,

@@ -32,7 +32,7 @@ type Inbox interface {
 // EventLease is the right to decide one event.
 type EventLease struct {
 	Event     Event
-	Head      *Position         // where the event's ref stood; nil: never seen or deleted
+	Head      *Position         // where the event's ref stood; nil: never seen, no Commit: deleted
 	TagOwners map[string]string // image:tag -> ref, of the whole repository
 	Attempt   int               // from 1; deferring counts
 	Token     string            // fences Decide, Defer and Extend

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/registry-build/registry-build/builder/trigger/webhook"
+)
+
+//go:embed all:sample
+var sample embed.FS
+
+const (
+	repository = "acme/hello"
+	startLimit = time.Minute
+	hookLimit  = 10 * time.Second
+)
+
+// demo is a running installation, a repository to push and a receiver of
+// webhooks, all in one temporary folder.
+type demo struct {
+	ctx      context.Context
+	program  string
+	dir      string
+	url      string
+	token    string
+	secret   string
+	server   *exec.Cmd
+	exited   chan error
+	receiver *http.Server
+	hooks    chan delivery
+	digest   string
+	summary  []string
+}
+
+// delivery is what the receiver of webhooks got.
+type delivery struct {
+	event, id, signature string
+	body                 []byte
+	valid                bool
+}
+
+func open(ctx context.Context, program string) (*demo, error) {
+	program, err := filepath.Abs(program)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "registry-build-demo-")
+	if err != nil {
+		return nil, err
+	}
+	d := &demo{ctx: ctx, program: program, dir: dir, hooks: make(chan delivery, 16), exited: make(chan error, 1), secret: "the demonstration's signing secret"}
+	for _, step := range []func() error{d.receive, d.configure, d.start, d.prepare} {
+		if err := step(); err != nil {
+			d.close()
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+func (d *demo) path(elem ...string) string { return filepath.Join(append([]string{d.dir}, elem...)...) }
+
+// receive starts the server that the webhook goes to.
+func (d *demo) receive() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	d.receiver = &http.Server{Addr: l.Addr().String(), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+		got := delivery{event: r.Header.Get(webhook.EventHeader), id: r.Header.Get(webhook.DeliveryHeader),
+			signature: r.Header.Get(webhook.SignatureHeader), body: body}
+		got.valid = signed(got.signature, d.secret, body)
+		d.hooks <- got
+		fmt.Fprintln(w, "thank you")
+	})}
+	go d.receiver.Serve(l)
+	return nil
+}
+
+// signed checks a delivery as a receiver does: the same MAC over the same
+// time and body.
+func signed(signature, secret string, body []byte) bool {
+	var unix int64
+	if _, err := fmt.Sscanf(signature, "t=%d,", &unix); err != nil {
+		return false
+	}
+	return webhook.Sign(secret, time.Unix(unix, 0), body) == signature
+}
+
+func (d *demo) configure() error {
+	settings := "listen: 127.0.0.1:0\ntriggers:\n  allowHosts: [127.0.0.1]  # the receiver of this demonstration\n"
+	if err := os.WriteFile(d.path("server.yml"), []byte(settings), 0o600); err != nil {
+		return err
+	}
+	set := exec.CommandContext(d.ctx, d.program, "credentials", "set", "audit-secret", "--kind", "signing-secret", "--data", d.path("data"))
+	set.Stdin = strings.NewReader(d.secret)
+	set.Stdout, set.Stderr = os.Stdout, os.Stderr
+	return set.Run()
+}
+
+// start runs `up` and waits for its address.
+func (d *demo) start() error {
+	log, err := os.Create(d.path("up.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	d.server = exec.Command(d.program, "up", "--config", d.path("server.yml"), "--data", d.path("data"))
+	d.server.Stdout, d.server.Stderr = log, log
+	d.server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	began := time.Now()
+	if err := d.server.Start(); err != nil {
+		return err
+	}
+	go func() { d.exited <- d.server.Wait() }()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if address, err := os.ReadFile(d.path("data", "url")); err == nil && len(address) > 0 {
+			d.url = strings.TrimSpace(string(address))
+			break
+		}
+		select {
+		case err := <-d.exited:
+			d.exited <- err
+			output, _ := os.ReadFile(d.path("up.log"))
+			return fmt.Errorf("registry-build up ended: %v\n%s", err, output)
+		case <-d.ctx.Done():
+			return d.ctx.Err()
+		case <-tick.C:
+			if time.Since(began) > startLimit {
+				return fmt.Errorf("registry-build up gave no address in %s", startLimit)
+			}
+		}
+	}
+	token, err := os.ReadFile(d.path("data", "token"))
+	d.token = strings.TrimSpace(string(token))
+	fmt.Printf("registry-build is up at %s after %s\n", d.url, time.Since(began).Round(time.Millisecond))
+	return err
+}
+
+// prepare makes the sample a repository with one commit.
+func (d *demo) prepare() error {
+	files, err := fs.Sub(sample, "sample")
+	if err != nil {
+		return err
+	}
+	if err := os.CopyFS(d.path("hello"), files); err != nil {
+		return err
+	}
+	if err := d.edit(".registry-build.yml", "http://127.0.0.1:8099", "http://"+d.receiver.Addr); err != nil {
+		return err
+	}
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		return fmt.Errorf("%w; install it with `apt-get install busybox-static`", err)
+	}
+	data, err := os.ReadFile(busybox)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(d.path("hello", "busybox"), data, 0o755); err != nil {
+		return err
+	}
+	helper := fmt.Sprintf(`!f() { echo username=owner; echo "password=$(cat '%s')"; }; f`, d.path("data", "token"))
+	for _, args := range [][]string{
+		{"init", "-q", "-b", "main"},
+		{"config", "user.name", "Demo"},
+		{"config", "user.email", "demo@example.com"},
+		{"config", "credential.helper", helper},
+		{"remote", "add", "origin", d.url + "/git/" + repository + ".git"},
+		{"add", "."},
+		{"commit", "-q", "-m", "A page and its image"},
+	} {
+		if out, err := d.git(io.Discard, args...); err != nil {
+			return fmt.Errorf("git %s: %w\n%s", args[0], err, out)
+		}
+	}
+	return nil
+}
+
+// git runs git in the sample repository, shows its output and returns it.
+func (d *demo) git(show io.Writer, args ...string) (string, error) {
+	var out bytes.Buffer
+	cmd := exec.CommandContext(d.ctx, "git", args...)
+	cmd.Dir = d.path("hello")
+	cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1")
+	cmd.Stdout = io.MultiWriter(&out, show)
+	cmd.Stderr = cmd.Stdout
+	err := cmd.Run()
+	return out.String(), err
+}
+
+// edit replaces text in a file of the sample.
+func (d *demo) edit(name, old, new string) error {
+	path := d.path("hello", name)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if !bytes.Contains(data, []byte(old)) {
+		return fmt.Errorf("%s has no %q", name, old)
+	}
+	return os.WriteFile(path, bytes.ReplaceAll(data, []byte(old), []byte(new)), 0o644)
+}
+
+// invite tells how to go on with an installation that is kept.
+func (d *demo) invite() {
+	fmt.Printf(`
+It stays up until ^C:
+  console   %s/   (any name, and the token as the password)
+  token     %s
+  sample    %s
+  server    %s
+`, d.url, d.path("data", "token"), d.path("hello"), d.path("up.log"))
+}
+
+// close stops everything and removes the folder.
+func (d *demo) close() error {
+	if d.receiver != nil {
+		d.receiver.Close()
+	}
+	if d.server != nil && d.server.Process != nil {
+		d.server.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-d.exited:
+		case <-time.After(30 * time.Second):
+			d.server.Process.Kill()
+			return fmt.Errorf("registry-build up did not stop in 30 s")
+		}
+	}
+	return os.RemoveAll(d.dir)
+}
