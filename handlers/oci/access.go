@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/distribution/distribution/v3/registry/api/errcode"
 	v2 "github.com/distribution/distribution/v3/registry/api/v2"
@@ -30,7 +31,8 @@ type Access interface {
 	// The repository is as in the address, "acme/hello". It is "" with no
 	// right asked for when a client only wants to know whether its
 	// credentials are good (docker login), and AllRepositories with pull for
-	// the catalog. A push asks for pull too, as it looks for what is there.
+	// the catalog. A push asks for pull too, as it looks for what is there,
+	// and takes in the removal of tags; delete is about digests and blobs.
 	Allow(r *http.Request, repository string, pull, push, delete bool) error
 }
 
@@ -91,8 +93,11 @@ func wanted(route string, r *http.Request) request {
 	case http.MethodPost, http.MethodPut, http.MethodPatch:
 		want.pull, want.push = true, true
 	case http.MethodDelete:
-		// Giving up an upload is part of pushing.
-		if route == v2.RouteNameBlobUploadChunk {
+		// Giving up an upload is part of pushing, and so is taking a tag
+		// away: who may push can point it anywhere, and a build has to undo
+		// what it did when it fails. The digest stays.
+		tag := route == v2.RouteNameManifest && !strings.Contains(mux.Vars(r)["reference"], ":")
+		if tag || route == v2.RouteNameBlobUploadChunk {
 			want.pull, want.push = true, true
 		} else {
 			want.delete = true
