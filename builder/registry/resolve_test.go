@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -198,7 +199,7 @@ func TestLoginStaysAtHome(t *testing.T) {
 
 // Registries outside mostly give tokens for scopes.
 func TestTokenServer(t *testing.T) {
-	reg := ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))
+	f := &front{Handler: ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))}
 	var scopes []string
 	var s *httptest.Server
 	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -216,7 +217,7 @@ func TestTokenServer(t *testing.T) {
 			w.WriteHeader(401)
 			return
 		}
-		reg.ServeHTTP(w, r)
+		f.ServeHTTP(w, r)
 	}))
 	defer s.Close()
 	repo := s.Listener.Addr().String() + "/acme/hello"
@@ -229,7 +230,18 @@ func TestTokenServer(t *testing.T) {
 	if got, err := c.Resolve(t.Context(), repo+":main", login(repo)); err != nil || got != digest {
 		t.Errorf("got %s, %v", got, err)
 	}
-	if diff := cmp.Diff([]string{"repository:acme/hello:push,pull", "repository:acme/hello:pull"}, scopes); diff != "" {
+	// The right to delete is asked for only when a tag has to be taken back.
+	f.on(refuse("bad", 403))
+	if _, err := c.Put(t.Context(), request(repo, digest, at("b", 2), "new", "bad")); err == nil {
+		t.Error("a refused tag is no error")
+	}
+	if tags := tagsOf(t, repo); tags["new"] != "" {
+		t.Error("a new tag was left")
+	}
+	if diff := cmp.Diff([]string{"repository:acme/hello:push,pull", "repository:acme/hello:pull", "repository:acme/hello:push,pull"}, scopes[:3]); diff != "" {
 		t.Errorf("scopes (-want +got):\n%s", diff)
+	}
+	if !slices.Contains(scopes, "repository:acme/hello:push,pull,delete") {
+		t.Errorf("the right to delete was not asked for: %v", scopes)
 	}
 }
