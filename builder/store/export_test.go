@@ -97,3 +97,23 @@ func Waiting(s *Store, topic string) <-chan struct{} {
 	}()
 	return c
 }
+
+// KeysOf returns the keys that have a build's id in their names.
+func (s *Store) KeysOf(t testing.TB, id string) []string {
+	t.Helper()
+	keys, err := s.client.Keys(context.Background(), "*"+id+"*").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+// Listed counts the index of builds.
+func (s *Store) Listed(t testing.TB) int64 {
+	t.Helper()
+	n, err := s.client.ZCard(context.Background(), control+":builds").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

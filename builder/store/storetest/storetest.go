@@ -7,10 +7,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -155,7 +157,7 @@ func (s *Server) awaitReady(t testing.TB) {
 	deadline := time.After(30 * time.Second)
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
-	for c.Ping(context.Background()).Err() != nil {
+	for !s.answers(c) {
 		select {
 		case <-s.done:
 			t.Fatalf("redis-server ended:\n%s", s.out)
@@ -164,4 +166,14 @@ func (s *Server) awaitReady(t testing.TB) {
 		case <-poll.C:
 		}
 	}
+}
+
+// answers asks only where there is a socket: the client logs every attempt.
+func (s *Server) answers(c redis.UniversalClient) bool {
+	conn, err := net.Dial("unix", strings.TrimPrefix(s.Address, "unix://"))
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return c.Ping(context.Background()).Err() == nil
 }
