@@ -80,6 +80,13 @@ func runHook(name string, stdin io.Reader, stderr io.Writer, env []string) (int,
 	if err != nil {
 		return 0, err
 	}
+	for _, u := range updates {
+		// JSON cannot carry the names that this refuses.
+		if err := checkRef(u.Ref); err != nil && name == preReceive {
+			fmt.Fprintf(stderr, "registry-build: %v; nothing was pushed\n", err)
+			return 1, nil
+		}
+	}
 	if err := lookUp(updates, env); err != nil {
 		return 0, err
 	}

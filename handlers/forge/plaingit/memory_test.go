@@ -27,6 +27,7 @@ type memory struct {
 	builds   map[string]builder.Record
 	logs     map[string][]string
 	statuses []builder.Report
+	waits    map[string]int // who waits, at a gate or for a log
 }
 
 func newMemory() *memory {
@@ -37,6 +38,7 @@ func newMemory() *memory {
 		heads:   make(map[string]map[string]string),
 		builds:  make(map[string]builder.Record),
 		logs:    make(map[string][]string),
+		waits:   make(map[string]int),
 	}
 }
 
@@ -72,6 +74,7 @@ func (m *memory) enter(ctx context.Context, method string) error {
 	gate := m.gate[method]
 	m.mu.Unlock()
 	if gate != nil {
+		defer m.waitFor(method)()
 		select {
 		case <-gate:
 		case <-ctx.Done():
@@ -196,6 +199,7 @@ func (m *memory) ReadLog(ctx context.Context, id, after string, follow bool) ite
 			yield(builder.LogChunk{}, err)
 			return
 		}
+		defer m.waitFor("log " + id)()
 		n, _ := strconv.Atoi(after)
 		for {
 			err := m.wait(ctx, func() bool {
@@ -234,6 +238,18 @@ func (m *memory) fail(err error, methods ...string) {
 			m.down[method] = err
 		}
 	})
+}
+
+func (m *memory) waitFor(what string) (done func()) {
+	m.change(func() { m.waits[what]++ })
+	return func() { m.change(func() { m.waits[what]-- }) }
+}
+
+// waiting reports whether somebody waits.
+func (m *memory) waiting(what string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.waits[what] > 0
 }
 
 // block makes a method wait; the returned function lets it go.

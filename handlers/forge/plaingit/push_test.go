@@ -3,6 +3,7 @@ package plaingit_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -154,14 +155,32 @@ func TestDefaultBranch(t *testing.T) {
 // TestLargePush sends more than git's post buffer of 1 MiB, so chunked, and
 // what does not compress.
 func TestLargePush(t *testing.T) {
-	for _, mib := range []int{2, 64} {
-		t.Run(fmt.Sprintf("%d MiB", mib), func(t *testing.T) {
+	for _, files := range []int{1, 250} {
+		t.Run(fmt.Sprintf("%d MiB", 2*files), func(t *testing.T) {
 			s := start(t)
 			w := newWork(t)
-			want := w.commit("big", noise(mib<<20))
+			w.git("config", "core.compression", "0")
+			w.git("config", "pack.window", "0") // the client would try to find deltas for a minute
+			noise := rand.NewChaCha8([32]byte{})
+			content := make([]byte, 2<<20)
+			for i := range files {
+				noise.Read(content) // never fails
+				if err := os.WriteFile(filepath.Join(w.dir, fmt.Sprint(i)), content, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.git("add", ".")
+			want := w.commit("last", "")
 			w.git("push", s.remote("writer", "acme/big"), "main")
 			if got := s.store.awaitEvents(t, 1)[0].Commit; got != want {
 				t.Errorf("event for %s, want %s", got, want)
+			}
+			bare := &work{t, filepath.Join(s.root, "acme", "big.git")}
+			if got := len(strings.Split(bare.git("ls-tree", want), "\n")); got != files+1 {
+				t.Errorf("%d files arrived, want %d", got, files+1)
+			}
+			if files > 1 {
+				return
 			}
 			clone := &work{t, t.TempDir()}
 			clone.git("clone", "--quiet", s.remote("reader", "acme/big"), ".")
@@ -170,19 +189,6 @@ func TestLargePush(t *testing.T) {
 			}
 		})
 	}
-}
-
-// noise is text that compression cannot make small.
-func noise(n int) string {
-	b := make([]byte, n)
-	x := uint64(88172645463325252)
-	for i := range b {
-		x ^= x << 13
-		x ^= x >> 7
-		x ^= x << 17
-		b[i] = byte(x)
-	}
-	return string(b)
 }
 
 // TestGzipBody fetches with so many haves that git compresses its request.

@@ -33,7 +33,8 @@ func TestMain(m *testing.M) {
 	if _, err := os.Stat(filepath.Join(dir, "kill-"+name)); err == nil {
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	}
-	os.Exit(plaingit.RunHook(name, os.Stdin, os.Stdout, os.Stderr, os.Environ()))
+	// Not os.Exit: the race detector takes a second to say goodbye.
+	syscall.Exit(plaingit.RunHook(name, os.Stdin, os.Stdout, os.Stderr, os.Environ()))
 }
 
 // tokens is who may do what in tests.
