@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
-	"sort"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -122,47 +119,6 @@ func (r *reader) refuseReferences(n *yaml.Node) {
 	for _, c := range n.Content {
 		r.refuseReferences(c)
 	}
-}
-
-// syntax puts the YAML library's error at its line.
-func (r *reader) syntax(err error) {
-	for i, l := range r.lines {
-		indent := l[:len(l)-len(strings.TrimLeft(l, " \t"))]
-		if tab := strings.IndexByte(indent, '\t'); tab >= 0 && len(indent) < len(strings.TrimRight(l, "\r")) {
-			r.report(i+1, tab+1, "a tab stands at the beginning of the line; YAML is indented with spaces")
-			return
-		}
-	}
-	msg := strings.TrimPrefix(err.Error(), "yaml: ")
-	line := 1
-	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(msg); m != nil {
-		line, _ = strconv.Atoi(m[1])
-		msg = msg[len(m[0]):]
-	}
-	line = min(max(line, 1), len(r.lines))
-	switch {
-	case strings.Contains(msg, "cannot start any token"), strings.Contains(msg, "mapping values are not allowed"):
-		msg += "; put the value into quotes, or look at the indentation"
-	case strings.HasPrefix(msg, "did not find expected"):
-		line = r.firstBroken(line-1, msg)
-		msg += "; look at the indentation and for a bracket or quote that is not closed"
-	case strings.Contains(msg, "unexpected end of stream"):
-		msg += "; a quote is not closed"
-	}
-	text := r.lines[line-1]
-	r.report(line, len(text)-len(strings.TrimLeft(text, " "))+1, "not valid YAML: %s", msg)
-}
-
-// firstBroken finds the line that makes the text fail with the message. For
-// such errors the library tells the line before the block that it was in,
-// which may be far away from the mistake.
-func (r *reader) firstBroken(good int, message string) int {
-	n := sort.Search(len(r.lines)-good, func(i int) bool {
-		var doc yaml.Node
-		err := yaml.Unmarshal([]byte(strings.Join(r.lines[:good+i+1], "\n")), &doc)
-		return err != nil && strings.Contains(err.Error(), message)
-	})
-	return min(good+n+1, len(r.lines))
 }
 
 func (r *reader) report(line, col int, format string, args ...any) {
