@@ -53,6 +53,9 @@ func (a access) registry(r *http.Request, repository string, pull, push, remove 
 	if repository == "" {
 		return nil // docker login: the token is known
 	}
+	if repository == oci.AllRepositories {
+		return fmt.Errorf("%w: images are not listed here; the API lists builds", oci.ErrDenied)
+	}
 	if pull && !id.May(credential.RegistryPull, repository) || (push || remove) && !id.May(credential.RegistryPush, repository) {
 		return fmt.Errorf("%w: token %s may not do this to %s", oci.ErrDenied, id.Name, repository)
 	}

@@ -128,7 +128,8 @@ func (b *localBuild) buildAll(ctx context.Context, d builder.Decision, src build
 		return err
 	}
 	defer solver.Close()
-	worker := &builder.Worker{Solver: solver, Registry: registry.New(registry.Options{Ledger: freeLedger{}})}
+	// Without a ledger tags move as they do with docker push.
+	worker := &builder.Worker{Solver: solver, Registry: registry.New(registry.Options{})}
 	for _, build := range d.Builds {
 		build.Spec.NoCache = build.Spec.NoCache || b.fresh
 		login, host, err := b.login(build)
@@ -228,19 +229,3 @@ func reasonLine(r builder.Reason) string {
 	}
 	return b.String() + r.Message
 }
-
-// freeLedger holds nobody back: what a person pushes from here is a push by
-// hand, as with docker push.
-type freeLedger struct{}
-
-func (freeLedger) Lock(context.Context, string, string) (string, error) { return "local", nil }
-func (freeLedger) Extend(context.Context, string, string) error         { return nil }
-func (freeLedger) Unlock(context.Context, string, string) error         { return nil }
-func (freeLedger) Positions(context.Context, string, []string) (map[string]builder.Position, error) {
-	return nil, nil
-}
-func (freeLedger) SetPositions(context.Context, string, string, map[string]builder.Position) error {
-	return nil
-}
-
-var _ registry.Ledger = freeLedger{}

@@ -263,11 +263,7 @@ func buildkitdSettings(cfg *config.Server) []byte {
 
 // tokenAuthority knows the server file's tokens and the one that the first
 // `up` made for its owner.
-func tokenAuthority(cfg *config.Server, dir *dataDir) (*credential.Tokens, error) {
-	own, _, err := credential.LoadOrCreateToken(dir.path("token"))
-	if err != nil {
-		return nil, err
-	}
+func tokenAuthority(cfg *config.Server, own string) (*credential.Tokens, error) {
 	owner := config.Token{Name: "owner", Hash: credential.HashToken(own), Repositories: []string{"*"}, Scopes: allScopes()}
 	return credential.NewTokens(append([]config.Token{owner}, cfg.Tokens...))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -90,7 +89,11 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := tokenAuthority(cfg, dir)
+	own, _, err := credential.LoadOrCreateToken(dir.path("token"))
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := tokenAuthority(cfg, own)
 	if err != nil {
 		return nil, err
 	}
@@ -122,12 +125,12 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		return nil, err
 	}
 	images := registry.New(registry.Options{Ledger: records.Tags(), Insecure: insecure, Log: log.With("room", "registry")})
-	own, embedded, err := embedRegistry(cfg, dir, door, log)
+	embedded, v2, err := embedRegistry(cfg, dir, door, log)
 	if err != nil {
 		return nil, err
 	}
 	host := ""
-	if own != nil {
+	if embedded != nil {
 		host = us.Host
 	}
 
@@ -147,7 +150,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	}
 	name := processName()
 	in := &installation{
-		log: log, listener: l, store: records, redis: client, git: git, registry: own, solver: solver,
+		log: log, listener: l, store: records, redis: client, git: git, registry: embedded, solver: solver,
 		dispatch: &builder.Dispatcher{
 			Inbox: records, Sources: sources, Registry: cfg.Registry.Default, Policy: cfg.Policy,
 			Timezone: cfg.Timezone, Name: name, Parallel: dispatchers, Log: log.With("room", "dispatch"),
@@ -155,7 +158,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		worker: &builder.Worker{
 			Queue: records, Inputs: records, Logs: records, Sources: sources, Solver: solver, Registry: images,
 			Logins:   logins{tokens: tokens, host: host, timeout: cfg.Limits.BuildTimeout, outside: dockerLogins(cfg)},
-			Triggers: triggers, Redact: redactLog(ctx, credentials, log),
+			Triggers: triggers, Redactor: redactor{credentials, own, log},
 			Name: name, Parallel: cfg.Limits.Concurrency, Host: host, Toolchain: builder.Toolchain{BuildKit: daemon, Frontend: "dockerfile.v0"},
 			Timeout: cfg.Limits.BuildTimeout, Drain: drain, Heartbeat: heartbeat, Log: log.With("room", "worker"),
 		},
@@ -173,7 +176,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	pages := &page.Pages{Builds: records, MaySee: door.maySee, Registry: func() string { return host }, Log: log.With("room", "page")}
 	mux := http.NewServeMux()
 	mux.Handle("/git/", git.Handler())
-	mux.Handle("/v2/", embedded)
+	mux.Handle("/v2/", v2)
 	mux.Handle("/", pages.Routes())
 	for _, prefix := range []string{"/api/", "/hooks/", "/healthz", "/readyz"} {
 		mux.Handle(prefix, api.Routes())
@@ -197,24 +200,6 @@ func embedRegistry(cfg *config.Server, dir *dataDir, door access, log *slog.Logg
 	r, err := oci.New(oci.Options{Dir: dir.path("registry"), Access: oci.AccessFunc(door.registry), Secret: secret, Log: log.With("room", "oci")})
 	return r, r, err
 }
-
-// redactLog puts the credentials' redactor in front of a build's log. A log
-// that cannot be redacted is not written.
-func redactLog(ctx context.Context, credentials *credential.Store, log *slog.Logger) func(io.Writer) io.WriteCloser {
-	return func(w io.Writer) io.WriteCloser {
-		r, err := credentials.Redactor(ctx)
-		if err != nil {
-			log.Error("redactor", "err", err)
-			fmt.Fprintln(w, "the log is withheld: the credential store cannot be read, so secrets could not be hidden in it")
-			return nopCloser{io.Discard}
-		}
-		return r.Writer(w)
-	}
-}
-
-type nopCloser struct{ io.Writer }
-
-func (nopCloser) Close() error { return nil }
 
 // run serves until ctx ends, and then stops in this order: no new requests
 // and no new builds; those in hand end or are handed back; reports go out;

@@ -85,6 +85,13 @@ type Logins interface {
 	Login(ctx context.Context, b Build, destination string) (login Login, done func(), err error)
 }
 
+// Redactor hides secrets wherever a build's text leaves.
+type Redactor interface {
+	// Writer stands in front of a log. Close flushes, and leaves w open.
+	Writer(ctx context.Context, w io.Writer) io.WriteCloser
+	Redact(ctx context.Context, text string) string
+}
+
 // Worker claims builds and runs their attempts.
 type Worker struct {
 	Queue    Queue
@@ -95,7 +102,7 @@ type Worker struct {
 	Registry Registry
 	Logins   Logins
 	Triggers Triggers
-	Redact   func(io.Writer) io.WriteCloser // stands in front of every log
+	Redactor Redactor
 
 	Name      string        // of this process, for leases
 	Parallel  int           // builds at the same time
@@ -161,7 +168,7 @@ func (w *Worker) attempt(work context.Context, l *Lease) {
 	go w.heartbeat(ctx, cancel, l)
 
 	raw := w.Logs.OpenLog(work, l)
-	out := w.Redact(raw)
+	out := w.Redactor.Writer(work, raw)
 	began := time.Now()
 	l.Build = l.Build.At(began) // the tags' build time is known now
 	a := &attempt{Worker: w, lease: l, log: log, out: out, began: began, fence: func(ctx context.Context) error {
@@ -197,7 +204,20 @@ func (w *Worker) attempt(work context.Context, l *Lease) {
 	}
 	out.Close()
 	raw.Close()
+	w.redact(work, &a.result)
 	w.finish(work, l, state, a.result, log)
+}
+
+// redact hides secrets in what is stored and reported beside the log.
+func (w *Worker) redact(ctx context.Context, r *Result) {
+	for i := range r.Notes {
+		r.Notes[i].Message = w.Redactor.Redact(ctx, r.Notes[i].Message)
+	}
+	if f := r.Failure; f != nil {
+		for _, text := range []*string{&f.Message, &f.Excerpt, &f.Output} {
+			*text = w.Redactor.Redact(ctx, *text)
+		}
+	}
 }
 
 // finish writes the end down, for as long as it takes: what was pushed must
