@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -61,6 +62,10 @@ const (
 
 // badAddress leaves the address out: it may hold a password.
 func badAddress(err error) error {
+	var inURL *url.Error
+	if errors.As(err, &inURL) {
+		err = inURL.Err
+	}
 	return fmt.Errorf("redis address: %w; write redis://HOST:PORT/0 or unix:///PATH", err)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,7 +13,10 @@ import (
 	"github.com/registry-build/registry-build/builder/store"
 )
 
-var ctx = context.Background()
+var (
+	ctx  = context.Background()
+	next atomic.Int64 // makes ids of benchmarks unique
+)
 
 func repository(name string) builder.Repository {
 	return builder.Repository{Forge: "git", ID: "acme/" + name, Owner: "acme", Name: name, DefaultBranch: "main"}
@@ -147,4 +151,13 @@ func effects(t testing.TB, s *store.Store) []string {
 func median(d []time.Duration) time.Duration {
 	slices.Sort(d)
 	return d[len(d)/2]
+}
+
+func containsAll(text string, parts ...string) bool {
+	for _, p := range parts {
+		if !strings.Contains(text, p) {
+			return false
+		}
+	}
+	return true
 }
