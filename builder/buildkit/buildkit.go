@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/moby/buildkit/client"
 
@@ -88,13 +89,33 @@ func (s *Solver) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Version names the daemon and its Dockerfile frontend for the input key:
-// another version may build the same input differently.
+// Version names the daemon with its revision.
 func (s *Solver) Version(ctx context.Context) (string, error) {
+	v, err := s.version(ctx)
+	return strings.TrimSpace(v.Version + " " + v.Revision), err
+}
+
+// Toolchain is what the daemon and the options here put into every input key.
+// It changes when the daemon is upgraded. A daemon that was built without its
+// version says v0.0.0+unknown.
+func (s *Solver) Toolchain(ctx context.Context) (builder.Toolchain, error) {
+	v, err := s.version(ctx)
+	if err != nil {
+		return builder.Toolchain{}, err
+	}
+	output := s.output()
+	output["epoch"] = epoch
+	return builder.Toolchain{
+		Frontend: frontend + " " + v.DockerfileVersion,
+		BuildKit: strings.TrimSpace(v.Version + " " + v.Revision),
+		Output:   output,
+	}, nil
+}
+
+func (s *Solver) version(ctx context.Context) (client.BuildkitVersion, error) {
 	info, err := s.client.Info(ctx)
 	if err != nil {
-		return "", fmt.Errorf("buildkit at %s: %w", s.address, err)
+		return client.BuildkitVersion{}, fmt.Errorf("buildkit at %s: %w", s.address, err)
 	}
-	v := info.BuildkitVersion
-	return fmt.Sprintf("%s %s %s dockerfile %s", v.Package, v.Version, v.Revision, v.DockerfileVersion), nil
+	return info.BuildkitVersion, nil
 }

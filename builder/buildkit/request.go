@@ -1,10 +1,7 @@
 package buildkit
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
 	"path"
 	"path/filepath"
@@ -29,10 +26,6 @@ const epoch = "946684800"
 // frontend is the daemon's built-in Dockerfile frontend.
 const frontend = "dockerfile.v0"
 
-// maxDockerignore is what is read of an ignore file; BuildKit's own limit for
-// a Dockerfile.
-const maxDockerignore = 8 << 20
-
 // dockerfileName is the Dockerfile's path as people know it: relative to the
 // repository, with slashes.
 func dockerfileName(s builder.Spec) string {
@@ -52,16 +45,12 @@ func (s *Solver) solveOpt(r builder.SolveRequest) (client.SolveOpt, error) {
 	if err != nil {
 		return client.SolveOpt{}, err
 	}
-	ignore, err := dockerignore(r)
-	if err != nil {
-		return client.SolveOpt{}, err
-	}
 	return client.SolveOpt{
 		Frontend:      frontend,
 		FrontendAttrs: attrs,
 		LocalMounts: map[string]fsutil.FS{
 			"context":    r.Files,
-			"dockerfile": dockerfileFS(dockerfileName(r.Spec), r.Dockerfile, ignore),
+			"dockerfile": dockerfileFS(dockerfileName(r.Spec), r.Dockerfile),
 		},
 		SharedKey:    r.SharedKey,
 		Session:      []session.Attachable{newAuth(r.Destination, r.Login)},
@@ -132,22 +121,23 @@ func (s *Solver) exports(destination string) ([]client.ExportEntry, error) {
 			Err:     err,
 		}
 	}
-	attrs := map[exptypes.ImageExporterOptKey]string{
-		exptypes.OptKeyName:             name.Name(),
-		exptypes.OptKeyPush:             "true",
-		exptypes.OptKeyPushByDigest:     "true",
-		exptypes.OptKeyStore:            "false", // the registry has it
-		exptypes.OptKeyOCITypes:         "true",
-		exptypes.OptKeyRewriteTimestamp: strconv.FormatBool(s.rewrite),
-	}
+	attrs := s.output()
+	attrs[string(exptypes.OptKeyName)] = name.Name()
+	attrs[string(exptypes.OptKeyPush)] = "true"
+	attrs[string(exptypes.OptKeyPushByDigest)] = "true"
+	attrs[string(exptypes.OptKeyStore)] = "false" // the registry has it
 	if s.insecure[reference.Domain(name)] {
-		attrs[exptypes.OptKeyInsecure] = "true"
+		attrs[string(exptypes.OptKeyInsecure)] = "true"
 	}
-	plain := make(map[string]string, len(attrs))
-	for k, v := range attrs {
-		plain[string(k)] = v
+	return []client.ExportEntry{{Type: client.ExporterImage, Attrs: attrs}}, nil
+}
+
+// output is what decides how the same files become bytes in the registry.
+func (s *Solver) output() map[string]string {
+	return map[string]string{
+		string(exptypes.OptKeyOCITypes):         "true",
+		string(exptypes.OptKeyRewriteTimestamp): strconv.FormatBool(s.rewrite),
 	}
-	return []client.ExportEntry{{Type: client.ExporterImage, Attrs: plain}}, nil
 }
 
 // sourcePolicy makes the daemon read each base by the digest that was resolved
@@ -171,47 +161,13 @@ func sourcePolicy(pins map[string]string) *policy.Policy {
 	return p
 }
 
-// dockerignore finds the ignore file that belongs to this Dockerfile alone,
-// beside it in the context. The one at the context's root is asked for by the
-// daemon itself. nil: there is none.
-func dockerignore(r builder.SolveRequest) ([]byte, error) {
-	if r.Spec.Inline != "" || r.Files == nil {
-		return nil, nil
-	}
-	name, ok := inContext(r.Spec, dockerfileName(r.Spec)+".dockerignore")
-	if !ok {
-		return nil, nil
-	}
-	f, err := r.Files.Open(name)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
-		}
-		return nil, &builder.Failure{Stage: builder.StageSource, Message: fmt.Sprintf("%s cannot be read", name), File: name, Err: err}
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxDockerignore))
-	if err != nil {
-		return nil, &builder.Failure{Stage: builder.StageSource, Message: fmt.Sprintf("%s cannot be read", name), File: name, Err: err}
-	}
-	return data, nil
-}
-
-// inContext makes a repository's path relative to the build context.
-func inContext(s builder.Spec, name string) (string, bool) {
-	dir := strings.Trim(path.Clean("/"+filepath.ToSlash(s.Context)), "/")
-	if dir == "" {
-		return name, true
-	}
-	return strings.CutPrefix(name, dir+"/")
-}
-
 // dockerfileFS holds the Dockerfile under its own path, so that the daemon
-// names it as people do.
-func dockerfileFS(name string, dockerfile, ignore []byte) fsutil.FS {
-	files := map[string][]byte{name: dockerfile}
-	if ignore != nil {
-		files[name+".dockerignore"] = ignore
-	}
-	return memoryOf(files)
+// names it as people do. Beside it stands an ignore file of its own that
+// ignores nothing: the source has applied the right one already, which may lie
+// where the daemon does not look, and the daemon would apply another on top.
+func dockerfileFS(name string, dockerfile []byte) fsutil.FS {
+	return memoryOf(map[string][]byte{
+		name:                   dockerfile,
+		name + ".dockerignore": []byte("# the context is complete\n"), // an empty file does not count
+	})
 }

@@ -233,30 +233,24 @@ func TestSolvePins(t *testing.T) {
 	}
 }
 
-func TestSolveHonoursDockerignore(t *testing.T) {
+// TestSolveTakesTheContextAsItIs: the source has applied the ignore file that
+// counts, and what is left is what the input key was made of.
+func TestSolveTakesTheContextAsItIs(t *testing.T) {
 	s := newSolver(t)
-	for _, c := range []struct {
-		name       string
-		dockerfile string
-		context    string
-		files      map[string]string
-		want       string
-	}{
-		{"at the root", "Dockerfile", ".", map[string]string{".dockerignore": "*.log\n"}, "a.txt"},
-		{"of the Dockerfile", "Dockerfile", ".", map[string]string{".dockerignore": "*.log\n", "Dockerfile.dockerignore": "*.txt\n"}, "a.log"},
-		{"beside the Dockerfile", "build/Dockerfile", ".", map[string]string{"build/Dockerfile.dockerignore": "*.txt\n"}, "a.log"},
-		{"in a context of its own", "svc/Dockerfile", "svc", map[string]string{"Dockerfile.dockerignore": "*.txt\n"}, "a.log"},
-		{"of another Dockerfile", "Dockerfile", ".", map[string]string{"Other.dockerignore": "*.txt\n"}, "a.log a.txt"},
+	for _, c := range []struct{ name, dockerfile, context, ignore string }{
+		{"at the root", "Dockerfile", ".", ".dockerignore"},
+		{"of the Dockerfile", "Dockerfile", ".", "Dockerfile.dockerignore"},
+		{"beside the Dockerfile", "build/Dockerfile", ".", "build/Dockerfile.dockerignore"},
+		{"in a context of its own", "svc/Dockerfile", "svc", ".dockerignore"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			files := map[string]string{"a.txt": "", "a.log": ""}
-			for k, v := range c.files {
-				files[k] = v
-			}
-			r := request(shell+"COPY . /all\nRUN cd /all && test \"$(echo a.*)\" = \""+c.want+"\"\n", files)
+			r := request(shell+"COPY . /all\nRUN cd /all && test \"$(echo a.*)\" = \"a.log a.txt\"\n",
+				map[string]string{"a.txt": "", "a.log": "", c.ignore: "*.txt\n"})
 			r.Spec.Context, r.Spec.Dockerfile = c.context, c.dockerfile
 			r.SharedKey = t.Name()
-			solve(t, s, r)
+			if _, log := solve(t, s, r); strings.Contains(log, ".dockerignore") {
+				t.Errorf("the daemon asked for another ignore file:\n%s", log)
+			}
 		})
 	}
 }
@@ -278,7 +272,7 @@ func TestSolveSendsWhatChanged(t *testing.T) {
 	files["dir1/file1"] = "changed"
 	got := build(t.Name())
 	slices.Sort(got)
-	if diff := cmp.Diff([]string{"dir1/file1"}, slices.DeleteFunc(got, func(n string) bool { return strings.HasSuffix(n, ".dockerignore") })); diff != "" {
+	if diff := cmp.Diff([]string{"dir1/file1"}, got); diff != "" {
 		t.Errorf("opened the second time (-want +got):\n%s", diff)
 	}
 	if got := build(t.Name() + " other"); len(got) < 50 {
@@ -398,14 +392,21 @@ func TestSolveTriesPushesAgain(t *testing.T) {
 	}
 }
 
-func TestVersionAndPing(t *testing.T) {
+func TestVersionToolchainAndPing(t *testing.T) {
 	s := newSolver(t)
 	if err := s.Ping(t.Context()); err != nil {
 		t.Error(err)
 	}
-	version, err := s.Version(t.Context())
-	if err != nil || !strings.Contains(version, "moby/buildkit") || strings.HasSuffix(version, "dockerfile ") {
+	if version, err := s.Version(t.Context()); err != nil || !strings.HasPrefix(version, "v") {
 		t.Errorf("version %q, %v", version, err)
+	}
+	tools, err := s.Toolchain(t.Context())
+	if err != nil || !strings.HasPrefix(tools.Frontend, "dockerfile.v0 1.") || tools.BuildKit == "" {
+		t.Errorf("toolchain %+v, %v", tools, err)
+	}
+	s.rewrite = true
+	if other, _ := s.Toolchain(t.Context()); cmp.Equal(tools, other) {
+		t.Error("rewriting timestamps makes other bytes: it belongs to the toolchain")
 	}
 }
 
