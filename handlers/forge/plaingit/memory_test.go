@@ -1,6 +1,7 @@
 package plaingit_test
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -224,7 +225,7 @@ func (m *memory) ReadLog(ctx context.Context, id, after string, follow bool) ite
 }
 
 func (m *memory) PutStatus(ctx context.Context, r builder.Report) error {
-	if err := m.enter(ctx, "PutStatus"); err != nil {
+	if err := cmp.Or(ctx.Err(), m.enter(ctx, "PutStatus")); err != nil {
 		return err
 	}
 	m.change(func() { m.statuses = append(m.statuses, r) })
