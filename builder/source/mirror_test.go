@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -93,14 +94,26 @@ func TestMirrorConcurrently(t *testing.T) {
 	dir := t.TempDir()
 	var fetched atomic.Int32
 	log := counting(&fetched)
+	first := New(Options{Dir: dir, Origins: origins{URL: "file://" + r.Dir}})
+	openIn(t, first, r.Hash("main")).Close()
 	var commits []string
 	for i := range 4 {
 		commits = append(commits, r.Commit("refs/heads/main", "next", sourcetest.Files{"a": fmt.Sprint(i + 1)}))
 	}
+	// Nobody may fetch until all have found their commit missing.
+	gate := flock.New(strings.TrimSuffix(mirrorOf(t, first), ".git") + ".lock")
+	if err := gate.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	before := children(t)
 	var wg sync.WaitGroup
-	for i := range 16 {
-		// Half of them with Sources of their own, as another process has.
-		s := New(Options{Dir: dir, Origins: origins{URL: "file://" + r.Dir}, Log: log})
+	const openers = 16
+	s := New(Options{Dir: dir, Origins: origins{URL: "file://" + r.Dir}, Log: log})
+	for i := range openers {
+		if i == openers/2 { // the rest as another process has it
+			s = New(Options{Dir: dir, Origins: origins{URL: "file://" + r.Dir}, Log: log})
+		}
+		s := s
 		wg.Go(func() {
 			c, err := s.Open(t.Context(), hello, commits[i%4])
 			if err != nil {
@@ -113,8 +126,12 @@ func TestMirrorConcurrently(t *testing.T) {
 			}
 		})
 	}
+	for children(t)-before < openers {
+		runtime.Gosched()
+	}
+	gate.Unlock()
 	wg.Wait()
-	if n := fetched.Load(); n > 4 {
+	if n := fetched.Load(); n == 0 || n > 4 {
 		t.Errorf("%d fetches for 4 commits", n)
 	}
 }
@@ -179,6 +196,7 @@ func TestTidyLosesNothing(t *testing.T) {
 	lost := r.Commit("refs/heads/lost", "apart", sourcetest.Files{"b": "b"})
 	openIn(t, s, lost).Close()
 	r.Git("update-ref", "-d", "refs/heads/lost")
+	r.Git("gc", "--quiet", "--prune=now")
 	reader := openIn(t, s, r.Hash("main")) // its processes know the old packs
 	x := mustContext(t, reader, "", "")
 	content(t, x, "a")

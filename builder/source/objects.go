@@ -73,10 +73,15 @@ func (o *objects) get() (*reader, error) {
 	if err := o.ctx.Err(); err != nil {
 		return nil, err
 	}
-	if n := len(o.idle); n > 0 {
+	for n := len(o.idle); n > 0; n = len(o.idle) {
 		r := o.idle[n-1]
 		o.idle = o.idle[:n-1]
-		return r, nil
+		select {
+		case <-r.done: // killed by somebody, such as the system short of memory
+			o.drop(r)
+		default:
+			return r, nil
+		}
 	}
 	return o.start()
 }

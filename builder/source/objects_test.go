@@ -2,10 +2,10 @@ package source
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -113,9 +113,12 @@ func TestReadersAreKept(t *testing.T) {
 }
 
 func TestLargeBlobBlocksNobody(t *testing.T) {
-	big := make([]byte, 64<<20)
-	rand.New(rand.NewSource(1)).Read(big)
-	c := open(t, sourcetest.New(t, sourcetest.Files{"big": string(big), "small": "s"}), "main")
+	big := make([]byte, 32<<20) // well above core.bigFileThreshold
+	rand.Read(big)
+	r := sourcetest.New(t, nil)
+	r.Git("config", "core.compression", "0")
+	r.Commit("refs/heads/main", "big", sourcetest.Files{"big": string(big), "small": "s"})
+	c := open(t, r, "main")
 	x := mustContext(t, c, "", "")
 	f, err := x.Open("big")
 	if err != nil {
@@ -137,7 +140,7 @@ func TestLargeBlobBlocksNobody(t *testing.T) {
 	}
 	runtime.ReadMemStats(&after)
 	if used := after.TotalAlloc - before.TotalAlloc; used > 4<<20 {
-		t.Errorf("reading 64 MiB allocated %d bytes", used)
+		t.Errorf("reading 32 MiB allocated %d bytes", used)
 	}
 }
 
@@ -150,5 +153,15 @@ func TestReadStopsWithContext(t *testing.T) {
 	}
 	if got, err := c.ReadFile(t.Context(), "a", 10); err != nil || string(got) != "a" {
 		t.Errorf("after a cancelled read: %q, %v", got, err)
+	}
+}
+
+func TestKilledReaderIsReplaced(t *testing.T) {
+	c := open(t, sourcetest.New(t, sourcetest.Files{"a": "a"}), "main")
+	idle := c.objects.idle[0]
+	idle.kill()
+	<-idle.done
+	if got, err := c.ReadFile(t.Context(), "a", 10); err != nil || string(got) != "a" {
+		t.Errorf("read %q, %v", got, err)
 	}
 }

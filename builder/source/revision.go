@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -51,9 +52,15 @@ func plainRef(name string) bool {
 		!strings.ContainsFunc(name, func(r rune) bool { return r < ' ' })
 }
 
-// at is git on a directory that somebody named.
+// at is git on a directory that somebody named; ErrNotFound if it is not there.
 func (s *Sources) at(dir string) (git, error) {
 	dir, err := filepath.Abs(dir)
+	if err == nil {
+		_, err = os.Stat(dir)
+	}
+	if isNotExist(err) {
+		err = fmt.Errorf("%w: %w", builder.ErrNotFound, err)
+	}
 	return git{dir: dir, env: s.env}, err
 }
 

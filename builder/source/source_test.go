@@ -137,8 +137,10 @@ func TestOpenTagObject(t *testing.T) {
 
 func TestOpenOriginGone(t *testing.T) {
 	s := New(Options{Dir: t.TempDir(), Origins: origins{Dir: filepath.Join(t.TempDir(), "none")}})
-	if _, err := s.Open(t.Context(), hello, strings.Repeat("1", 40)); err == nil {
-		t.Error("opened a repository that is not there")
+	_, err := s.Open(t.Context(), hello, strings.Repeat("1", 40))
+	wantFailure(t, err, "acme/hello is not there any more")
+	if _, err := s.Resolve(t.Context(), hello, "refs/heads/main"); !errors.Is(err, builder.ErrNotFound) {
+		t.Errorf("Resolve: %v", err)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"regexp"
 	"sync"
 
@@ -100,16 +99,19 @@ func (s *Sources) Open(ctx context.Context, repo builder.Repository, commit stri
 	}
 	c := &Commit{sources: s, repo: repo, origin: origin}
 	if origin.Dir != "" {
-		if c.git.dir, err = filepath.Abs(origin.Dir); err != nil {
+		if c.git, err = s.at(origin.Dir); isNotFound(err) {
+			f := failure("the repository %s is not there any more", repo.FullName())
+			f.Err = err
+			return nil, f
+		} else if err != nil {
 			return nil, fmt.Errorf("open %s: %w", repo.FullName(), err)
 		}
 	} else {
 		if c.mirror, err = s.useMirror(ctx, repo, len(commit)); err != nil {
 			return nil, err
 		}
-		c.git.dir = c.mirror.dir
+		c.git = git{dir: c.mirror.dir, env: s.env}
 	}
-	c.git.env = s.env
 	c.objects = newObjects(ctx, c.git)
 	if err := c.load(ctx, commit); err != nil {
 		c.Close()
