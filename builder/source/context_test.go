@@ -133,13 +133,19 @@ func TestTimes(t *testing.T) {
 	r.Commit("refs/heads/main", "next", sourcetest.Files{"changed": "2"})
 	times := func(c *Commit) map[string]int64 {
 		got := map[string]int64{}
-		mustContext(t, c, "", "").Walk(t.Context(), "", func(name string, d fs.DirEntry, err error) error {
+		err := mustContext(t, c, "", "").Walk(t.Context(), "", func(name string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
 			info, err := d.Info()
 			if err == nil {
 				got[name] = info.Sys().(*types.Stat).ModTime
 			}
 			return err
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		return got
 	}
 	before, after := times(old), times(open(t, r, "main"))

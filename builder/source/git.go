@@ -33,6 +33,9 @@ var settings = [...][2]string{
 	// would appear one by one.
 	{"fetch.unpackLimit", "1"},
 	{"protocol.version", "2"},
+	// A server that says nothing for a minute is gone.
+	{"http.lowSpeedLimit", "1"},
+	{"http.lowSpeedTime", "60"},
 	// Above this git streams a blob; below it holds the blob in memory.
 	{"core.bigFileThreshold", "8m"},
 }

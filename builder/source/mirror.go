@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -139,6 +140,9 @@ func (c *Commit) fetch(ctx context.Context, name string) error {
 	if obj, _, err := c.objects.read(ctx, name+"^{commit}", largest); err != nil || obj.kind != "" {
 		return err
 	}
+	if err := m.sweep(); err != nil {
+		return fmt.Errorf("fetch %s: %w", c.repo.FullName(), err)
+	}
 	start := time.Now()
 	ref := "refs/fetched/" + name
 	err = c.fetchRefs(ctx, "+"+name+":"+ref)
@@ -206,6 +210,30 @@ func refused(err error) bool {
 	var answer *gitError
 	return errors.As(err, &answer) &&
 		(strings.Contains(answer.stderr, "not our ref") || strings.Contains(answer.stderr, "unadvertised object"))
+}
+
+// sweep removes what a git left that was killed: half a pack, and locks that
+// would refuse every later fetch. The caller holds the mirror's lock.
+func (m *mirror) sweep() error {
+	left, err := filepath.Glob(filepath.Join(m.dir, "objects", "pack", "tmp_*"))
+	if err != nil {
+		return err
+	}
+	locks, err := filepath.Glob(filepath.Join(m.dir, "*.lock"))
+	if err != nil {
+		return err
+	}
+	left = append(left, locks...)
+	err = filepath.WalkDir(filepath.Join(m.dir, "refs"), func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(name, ".lock") {
+			left = append(left, name)
+		}
+		return err
+	})
+	for _, name := range left {
+		err = errors.Join(err, os.Remove(name))
+	}
+	return err
 }
 
 // Each fetch leaves a pack, and readers search them all.

@@ -190,6 +190,22 @@ func TestHalfMadeMirror(t *testing.T) {
 	openIn(t, New(Options{Dir: s.dir, Origins: s.origins}), r.Hash("main"))
 }
 
+func TestFetchAfterKilledGit(t *testing.T) {
+	r := sourcetest.New(t, sourcetest.Files{"a": "1"})
+	s := fetching(t, r)
+	openIn(t, s, r.Hash("main")).Close()
+	next := r.Commit("refs/heads/main", "next", sourcetest.Files{"a": "2"})
+	for _, name := range []string{"objects/pack/tmp_pack_AbCdEf", "refs/fetched/" + next + ".lock", "packed-refs.lock", "config.lock"} {
+		if err := os.WriteFile(filepath.Join(mirrorOf(t, s), name), []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	openIn(t, s, next)
+	if left, _ := filepath.Glob(filepath.Join(mirrorOf(t, s), "objects", "pack", "tmp_*")); len(left) != 0 {
+		t.Errorf("left %q", left)
+	}
+}
+
 func TestTidyLosesNothing(t *testing.T) {
 	r := sourcetest.New(t, sourcetest.Files{"a": "0"})
 	s := fetching(t, r)

@@ -32,7 +32,7 @@ func (s *Sources) Prune(ctx context.Context, olderThan time.Duration) (int, erro
 			return removed, ctx.Err()
 		}
 	}
-	// What an interrupted removal left.
+	// Also what an interrupted Prune left.
 	rest, _ := filepath.Glob(filepath.Join(s.dir, "*"+removing))
 	for _, dir := range rest {
 		errs = append(errs, os.RemoveAll(dir))
@@ -44,6 +44,7 @@ func (s *Sources) Prune(ctx context.Context, olderThan time.Duration) (int, erro
 // that nobody finds half of it.
 const removing = ".removing"
 
+// pruneMirror takes a mirror out of use; Prune removes it without its lock.
 func (s *Sources) pruneMirror(ctx context.Context, dir string, before time.Time) (bool, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -78,5 +79,5 @@ func (s *Sources) pruneMirror(ctx context.Context, dir string, before time.Time)
 	if err := os.Rename(dir, out); err != nil {
 		return false, err
 	}
-	return true, os.RemoveAll(out)
+	return true, nil
 }
