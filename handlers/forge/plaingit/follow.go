@@ -154,14 +154,17 @@ func (f *follower) ended(r builder.Record, label string) {
 	}
 	name := f.imageName(r.Destination)
 	for _, t := range r.Tagged {
-		if t.Held() {
+		switch {
+		case t.Held():
 			f.text(label, fmt.Sprintf("%s:%s left on %.12s, which is newer", name, t.Tag, t.HeldBy))
-		} else {
-			f.text(label, name+":"+t.Tag)
+		case t.Moved:
+			f.text(label, "pushed "+name+":"+t.Tag)
+		default:
+			f.text(label, fmt.Sprintf("%s:%s was there already", name, t.Tag))
 		}
 	}
 	if r.Digest != "" {
-		f.text(label, name+"@"+r.Digest)
+		f.text(label, "digest "+name+"@"+r.Digest)
 	}
 	said := fmt.Sprintf("registry-build: %s %s", r.Image, r.State)
 	if took := took(r); took > 0 {

@@ -85,8 +85,8 @@ func TestLive(t *testing.T) {
 	name := strings.TrimPrefix(s.url, "http://") + "/acme/hello/api"
 	for _, want := range []string{
 		"remote: 100%", "remote: no end",
-		"remote: " + name + ":v1", "remote: " + name + ":latest left on 0123456789ab, which is newer",
-		"remote: " + name + "@sha256:abc", "remote: registry-build: api succeeded in 1.2s",
+		"remote: pushed " + name + ":v1", "remote: " + name + ":latest left on 0123456789ab, which is newer",
+		"remote: digest " + name + "@sha256:abc", "remote: registry-build: api succeeded in 1.2s",
 	} {
 		if !strings.Contains(seen.String(), want) {
 			t.Errorf("%q was not shown", want)
@@ -200,11 +200,13 @@ func TestServerStops(t *testing.T) {
 	w.commit("a", "1")
 	seen, ended := pushing(t, w, s.remote("writer", "acme/hello"), "main")
 	sees(t, seen, "api queued")
-	s.stop()
+	s.Detach()
 	endsWell(t, seen, ended)
 	if !strings.Contains(seen.String(), "the server is stopping; the build goes on when it is back") {
 		t.Errorf("the pusher was not told:\n%s", seen)
 	}
 	w.commit("a", "2")
-	w.refuse("nothing was pushed, try again in a minute", "push", s.remote("writer", "acme/hello"), "main")
+	w.refuse("the server is stopping; nothing was pushed", "push", s.remote("writer", "acme/hello"), "main")
+	s.stop()
+	w.refuse("the server does not answer", "push", s.remote("writer", "acme/hello"), "main")
 }

@@ -1,6 +1,7 @@
 package plaingit
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 	"unicode"
@@ -46,25 +47,16 @@ type splitter struct {
 }
 
 func (s *splitter) Write(chunk []byte) (int, error) {
-	n := len(chunk)
-	for len(chunk) > 0 {
-		end := len(chunk)
-		ends := false
-		for i, c := range chunk {
-			if c == '\n' {
-				end, ends = i, true
-				break
-			}
-		}
-		s.hold(chunk[:end])
+	for rest := chunk; len(rest) > 0; {
+		line, after, ends := bytes.Cut(rest, []byte("\n"))
+		s.hold(line)
 		if ends {
 			s.Flush()
 			s.cut = false
-			end++
 		}
-		chunk = chunk[end:]
+		rest = after
 	}
-	return n, nil
+	return len(chunk), nil
 }
 
 func (s *splitter) hold(part []byte) {
@@ -79,7 +71,7 @@ func (s *splitter) hold(part []byte) {
 	}
 }
 
-// Flush says what is held, if anything or an empty line is.
+// Flush says the line that is held, unless it was said already.
 func (s *splitter) Flush() {
 	if !s.cut {
 		s.say(clean(string(s.held)))

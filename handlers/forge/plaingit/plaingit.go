@@ -24,11 +24,11 @@ const maxSocket = 107
 
 // Options are what New needs. All but Create, Every and Log are required.
 type Options struct {
-	Root       string        // folder of the bare repositories: <owner>/<name>.git
-	RunDir     string        // folder of the socket and the hook links; its path is short
-	HookBinary string        // our own executable: it calls RunHook when started as a hook
-	Store      Store         //
-	Access     Access        //
+	Root       string // folder of the bare repositories: <owner>/<name>.git
+	RunDir     string // folder of the socket and the hook links; its path is short
+	HookBinary string // our own executable, which calls RunHook when started as a hook
+	Store      Store
+	Access     Access
 	URL        func() string // how people reach the server, without a slash at the end
 	Create     bool          // a push to a repository that is not there makes it
 	Every      time.Duration // between reconciliations; 0 means a minute
@@ -44,7 +44,7 @@ type Forge struct {
 	hooks  string // folder with pre-receive and post-receive
 	socket string
 
-	stopping context.Context // ends when Run's ctx does: who follows a build lets go
+	stopping context.Context // ended by Detach
 	stop     context.CancelFunc
 
 	creating sync.Mutex // one repository is made or taken back at a time

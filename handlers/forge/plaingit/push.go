@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -276,7 +277,11 @@ func (f *Forge) branchAfter(ctx context.Context, r repository, updates []update)
 	if err != nil {
 		return "", err
 	}
-	branches := strings.Fields(strings.ReplaceAll(out, "refs/heads/", ""))
+	var branches []string
+	// The pattern also finds branches below a folder of this name.
+	if slices.Contains(strings.Fields(out), "refs/heads/"+current) {
+		branches = append(branches, current)
+	}
 	for _, u := range updates {
 		if b, ok := strings.CutPrefix(u.Ref, "refs/heads/"); ok && !u.deletes() {
 			branches = append(branches, b)

@@ -2,6 +2,7 @@ package plaingit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -25,9 +26,7 @@ func (f *Forge) reconciling(ctx context.Context) {
 	tick := time.NewTicker(f.opts.Every)
 	defer tick.Stop()
 	for {
-		if err := f.reconcileAll(ctx); err != nil && ctx.Err() == nil {
-			f.log.Warn("reconciliation", "error", err)
-		}
+		f.reconcileAll(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -36,12 +35,13 @@ func (f *Forge) reconciling(ctx context.Context) {
 	}
 }
 
-// reconcileAll stops at the first repository that fails: the store is down,
-// and there is nothing to gain from asking it a thousand times.
-func (f *Forge) reconcileAll(ctx context.Context) error {
+// reconcileAll goes on after a repository that is broken, but not after the
+// store has gone: there is nothing to gain from asking it a thousand times.
+func (f *Forge) reconcileAll(ctx context.Context) {
 	repos, err := f.repositories()
 	if err != nil {
-		return err
+		f.log.Error("reconciliation", "error", err)
+		return
 	}
 	for _, r := range repos {
 		unlock, ok := f.tryLock(r.path)
@@ -50,11 +50,16 @@ func (f *Forge) reconcileAll(ctx context.Context) error {
 		}
 		err := f.reconcile(ctx, r)
 		unlock()
+		if ctx.Err() != nil {
+			return
+		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", r.path, err)
+			f.log.Warn("reconciliation", "repo", r.path, "error", err)
+		}
+		if errors.Is(err, builder.ErrUnavailable) {
+			return
 		}
 	}
-	return nil
 }
 
 // reconcile appends an event for each ref of the repository that stands

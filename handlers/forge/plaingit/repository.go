@@ -86,7 +86,7 @@ func (r repository) check() error {
 	return nil
 }
 
-// head returns the branch that HEAD names.
+// head returns the branch that HEAD names, "" where it names none.
 func (r repository) head() (string, error) {
 	b, err := os.ReadFile(filepath.Join(r.dir, "HEAD"))
 	if err != nil {
@@ -94,7 +94,7 @@ func (r repository) head() (string, error) {
 	}
 	branch, ok := strings.CutPrefix(strings.TrimSpace(string(b)), "ref: refs/heads/")
 	if !ok {
-		return "", fmt.Errorf("HEAD of %s names no branch", r.path)
+		return "", nil
 	}
 	return branch, nil
 }
@@ -108,11 +108,13 @@ func (f *Forge) setHead(ctx context.Context, r repository, branch string) error 
 // chooseHead returns the default branch of a repository whose HEAD names
 // current: another one only where current is not there and branches are.
 func chooseHead(current string, branches []string) string {
-	switch {
-	case len(branches) == 0, slices.Contains(branches, current):
+	for _, b := range []string{current, defaultBranch, "master"} {
+		if slices.Contains(branches, b) {
+			return b
+		}
+	}
+	if len(branches) == 0 {
 		return current
-	case slices.Contains(branches, "master"):
-		return "master"
 	}
 	return slices.Min(branches)
 }

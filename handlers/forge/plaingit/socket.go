@@ -17,9 +17,8 @@ import (
 const maxRequest = 64 << 20
 
 // Run serves the hooks and reconciles, at once and then every minute, until
-// ctx ends. Then those who follow a build are let go, pushes between their two
-// hooks are finished (ten seconds at most), and Run returns nil. Shut the HTTP
-// server down after ctx has ended, or it waits for the followers.
+// ctx ends. Then it detaches, waits for pushes between their two hooks (ten
+// seconds at most) and returns. It can be called once.
 func (f *Forge) Run(ctx context.Context) error {
 	listener, err := f.listen()
 	if err != nil {
@@ -30,9 +29,7 @@ func (f *Forge) Run(ctx context.Context) error {
 	work.Go(func() { f.reconciling(ctx) })
 	<-ctx.Done()
 
-	f.mu.Lock()
-	f.stop() // under the lock: nothing is accepted after it
-	f.mu.Unlock()
+	f.Detach()
 	finished := make(chan struct{})
 	go func() { f.accepted.Wait(); close(finished) }()
 	select {
@@ -43,6 +40,15 @@ func (f *Forge) Run(ctx context.Context) error {
 	err = listener.Close()
 	work.Wait()
 	return err
+}
+
+// Detach lets those go who follow a build, and accepts no more pushes: what
+// http.Server.RegisterOnShutdown is for, because Shutdown waits for requests,
+// and a push lasts as long as its builds.
+func (f *Forge) Detach() {
+	f.mu.Lock() // accept looks under the same lock
+	defer f.mu.Unlock()
+	f.stop()
 }
 
 func (f *Forge) listen() (net.Listener, error) {
