@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -87,9 +88,11 @@ func outage(err error, located bool) (string, bool) {
 		return "", false
 	case strings.Contains(text, "no space left on device"):
 		return "the builder's disk is full; build again when there is room", true
-	case located:
+	case located && !strings.HasSuffix(text, context.Canceled.Error()):
 		return "", false
-	case grpcerrors.Code(err) == codes.Unavailable, strings.Contains(text, "error reading from server: EOF"):
+	// Nobody here cancelled it, so the daemon did.
+	case strings.HasSuffix(text, context.Canceled.Error()),
+		grpcerrors.Code(err) == codes.Unavailable, strings.Contains(text, "error reading from server: EOF"):
 		return "the build daemon cannot be reached or has stopped; build again when it is back", true
 	case strings.Contains(text, noSession):
 		return "the build daemon lost its connection to this build; build again", true

@@ -2,30 +2,37 @@ package buildkit
 
 import (
 	"io"
+	"sync"
 	"time"
 )
 
 // outlet stands between BuildKit's status stream and a build's log. The stream
-// must be drained or the solve never ends, and the log may be slow: writes are
-// queued, wait for a slow log, and are lost, with a note in their place, when
-// the log has not taken anything for stall.
+// must be drained or the solve never ends, and the log may be slow: what is
+// written is held, waits for a slow log, and is lost, with a note in its
+// place, when the log has not taken anything for stall.
 //
 // Write must be called by one goroutine at a time. What comes after Close is
 // dropped: a cancelled solve may still be winding up.
 type outlet struct {
-	queue  chan []byte
-	closed chan struct{}
-	copied chan struct{} // closed when all is written
-	stall  time.Duration
+	mu     sync.Mutex
+	held   []byte
 	lost   bool
+	taken  chan struct{} // the log took what was held
+	more   chan struct{} // something is held
+	closed chan struct{}
+	copied chan struct{} // all is written
+	stall  time.Duration
 }
 
-// queued writes are lines mostly; a longer queue only hides a slow log.
-const queued = 256
+// heldSize in bytes is how far the stream may be ahead of the log.
+const heldSize = 1 << 20
+
+const lostNote = "\n[some of the log was lost here: it could not be written fast enough]\n"
 
 func newOutlet(w io.Writer, stall time.Duration) *outlet {
 	o := &outlet{
-		queue:  make(chan []byte, queued),
+		taken:  make(chan struct{}, 1),
+		more:   make(chan struct{}, 1),
 		closed: make(chan struct{}),
 		copied: make(chan struct{}),
 		stall:  stall,
@@ -36,58 +43,69 @@ func newOutlet(w io.Writer, stall time.Duration) *outlet {
 
 func (o *outlet) copy(w io.Writer) {
 	defer close(o.copied)
-	var failed bool
-	write := func(p []byte) {
-		if failed {
-			return // the log is gone, the build goes on
-		}
-		_, err := w.Write(p)
-		failed = err != nil
-	}
-	for {
+	var spare []byte
+	for last := false; !last; {
 		select {
-		case p := <-o.queue:
-			write(p)
-			continue
+		case <-o.more:
 		case <-o.closed:
+			last = true
 		}
-		for {
-			select {
-			case p := <-o.queue:
-				write(p)
-			default:
-				return
+		o.mu.Lock()
+		out := o.held
+		o.held = spare[:0]
+		o.mu.Unlock()
+		notify(o.taken)
+		if w != nil && len(out) > 0 {
+			if _, err := w.Write(out); err != nil {
+				w = nil // the log is gone, the build goes on
 			}
 		}
+		spare = out
 	}
 }
 
 // Write never fails.
 func (o *outlet) Write(p []byte) (int, error) {
-	line := append([]byte(nil), p...)
-	if o.lost {
-		line = append([]byte("\n[some of the log was lost here: it could not be written fast enough]\n"), line...)
-		select {
-		case o.queue <- line:
-			o.lost = false
-		default:
+	if !o.hold(p) {
+		t := time.NewTimer(o.stall)
+		defer t.Stop()
+		for waiting := true; waiting && !o.hold(p); {
+			select {
+			case <-o.taken:
+			case <-o.closed:
+				waiting = false
+			case <-t.C:
+				o.mu.Lock()
+				o.lost, waiting = true, false
+				o.mu.Unlock()
+			}
 		}
-		return len(p), nil
 	}
+	notify(o.more)
+	return len(p), nil
+}
+
+// hold keeps p, unless the log is too far behind: then it returns false, or
+// drops p where something was lost already.
+func (o *outlet) hold(p []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.held) >= heldSize {
+		return o.lost
+	}
+	if o.lost {
+		o.held = append(o.held, lostNote...)
+		o.lost = false
+	}
+	o.held = append(o.held, p...)
+	return true
+}
+
+func notify(c chan struct{}) {
 	select {
-	case o.queue <- line:
-		return len(p), nil
+	case c <- struct{}{}:
 	default:
 	}
-	t := time.NewTimer(o.stall)
-	defer t.Stop()
-	select {
-	case o.queue <- line:
-	case <-o.closed:
-	case <-t.C:
-		o.lost = true
-	}
-	return len(p), nil
 }
 
 // Close waits until all is written, at most limit; a log that hangs keeps its

@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// line is so long that some hundred of them are more than an outlet holds.
+var line = strings.Repeat("x", heldSize/100)
+
 // gate is a log that takes nothing until it is opened.
 type gate struct {
 	buffer
@@ -30,9 +33,9 @@ func TestOutletWaitsForASlowLog(t *testing.T) {
 			close(g.open)
 		}()
 		var want strings.Builder
-		for i := range 3 * queued {
-			fmt.Fprintln(o, i)
-			fmt.Fprintln(&want, i)
+		for i := range 300 {
+			fmt.Fprintln(o, i, line)
+			fmt.Fprintln(&want, i, line)
 		}
 		o.Close(time.Minute)
 		if g.String() != want.String() {
@@ -46,8 +49,8 @@ func TestOutletGivesUpOnALogThatHangs(t *testing.T) {
 		g := &gate{open: make(chan struct{})}
 		o := newOutlet(g, 10*time.Second)
 		at := time.Now()
-		for range 3 * queued {
-			fmt.Fprintln(o, "line")
+		for range 300 {
+			fmt.Fprintln(o, line)
 		}
 		if took := time.Since(at); took != 10*time.Second {
 			t.Errorf("took %s, want one stall", took)
@@ -68,8 +71,8 @@ func TestOutletAfterClose(t *testing.T) {
 		o := newOutlet(g, time.Hour)
 		at := time.Now()
 		o.Close(time.Second)
-		for range 3 * queued {
-			fmt.Fprintln(o, "late") // never blocks, never panics
+		for range 300 {
+			fmt.Fprintln(o, line) // never blocks, never panics
 		}
 		if took := time.Since(at); took > time.Second {
 			t.Errorf("took %s", took)
@@ -82,8 +85,8 @@ func TestOutletOfALogThatFails(t *testing.T) {
 	r, w := io.Pipe()
 	r.CloseWithError(errors.New("gone"))
 	o := newOutlet(w, time.Hour)
-	for range 3 * queued {
-		if _, err := fmt.Fprintln(o, "line"); err != nil {
+	for range 300 {
+		if _, err := fmt.Fprintln(o, line); err != nil {
 			t.Fatal(err)
 		}
 	}

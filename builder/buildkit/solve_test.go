@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -176,9 +179,26 @@ func TestSolveNoCache(t *testing.T) {
 
 func TestSolveKeepsWholeLog(t *testing.T) {
 	const size = 10 << 20
-	_, log := solve(t, newSolver(t), request(shell+fmt.Sprintf("RUN yes 0123456789abcdef | head -c %d\n", size), nil))
-	if got := strings.Count(log, " 0123456789abcdef\n"); got != size/17 {
-		t.Errorf("%d lines of %d arrived", got, size/17)
+	r := request(shell+fmt.Sprintf("RUN yes 0123456789abcde | head -c %d\n", size), nil)
+	s := newSolver(t)
+	var raw bytes.Buffer
+	s.display = func(_ context.Context, statuses chan *client.SolveStatus) ([]client.VertexWarning, error) {
+		for status := range statuses {
+			for _, l := range status.Logs {
+				raw.Write(l.Data)
+			}
+		}
+		return nil, nil
+	}
+	solve(t, s, r)
+	if got := bytes.Count(raw.Bytes(), []byte("0123456789abcde\n")); got != size/16 || raw.Len() != size {
+		t.Errorf("%d bytes, %d lines of %d arrived", raw.Len(), got, size/16)
+	}
+
+	// As text there is more: times, and headers where parts arrive late.
+	s.display, r.Spec.NoCache = nil, true
+	if _, log := solve(t, s, r); strings.Count(log, "\n") < size/16 || strings.Count(log, "e") < size/16 {
+		t.Errorf("%d bytes of text", len(log))
 	}
 }
 
@@ -283,16 +303,23 @@ func TestSolveSendsWhatChanged(t *testing.T) {
 // running reports whether a process has the word in its command line.
 func running(t *testing.T, word string) bool {
 	t.Helper()
+	return len(processes(t, word)) > 0
+}
+
+func processes(t *testing.T, word string) (found []int) {
+	t.Helper()
 	names, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range names {
 		if line, err := os.ReadFile(n); err == nil && strings.Contains(string(line), word) {
-			return true
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(n))); err == nil {
+				found = append(found, pid)
+			}
 		}
 	}
-	return false
+	return found
 }
 
 func TestSolveEndsWithContext(t *testing.T) {
@@ -423,5 +450,55 @@ func TestDaemonThatIsNotThere(t *testing.T) {
 	}
 	if err := s.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "/nonexistent/socket") {
 		t.Errorf("ping: %v", err)
+	}
+}
+
+// TestDaemonThatDies kills one in the middle of a step: nothing that the person
+// who pushed could mend.
+func TestDaemonThatDies(t *testing.T) {
+	d, err := buildkittest.Start(buildkittest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := New(t.Context(), Options{Address: d.Address()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.Solve(t.Context(), request(shell+"RUN busybox sleep 86421.8\n", nil), io.Discard)
+		ended <- err
+	}()
+	eventually(t, "the step runs", func() bool { return running(t, "86421.8") })
+	d.Kill()
+	for _, pid := range processes(t, "86421.8") {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	var f *builder.Failure
+	if err := <-ended; !errors.As(err, &f) || f.Stage != builder.StageInternal || !strings.Contains(f.Message, "has stopped") {
+		t.Errorf("failure %+v", err)
+	}
+}
+
+func TestInsecureRegistry(t *testing.T) {
+	s, err := New(t.Context(), Options{Address: "unix:///nonexistent", Insecure: []string{"registry.local:5000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for destination, want := range map[string]string{"registry.local:5000/acme/api": "true", "registry.local/acme/api": "", "acme/api": ""} {
+		exports, err := s.exports(destination)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := exports[0].Attrs["registry.insecure"]; got != want {
+			t.Errorf("%s: insecure %q, want %q", destination, got, want)
+		}
 	}
 }

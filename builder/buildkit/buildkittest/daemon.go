@@ -138,7 +138,15 @@ func (d *Daemon) Address() string { return "unix://" + filepath.Join(d.root, "s"
 
 func (d *Daemon) logFile() string { return filepath.Join(d.root, "log") }
 
-// Stop ends the daemon and removes all that it left.
+// Kill ends the daemon without warning. Steps that run go on; Stop sweeps up
+// the rest.
+func (d *Daemon) Kill() {
+	_ = d.cmd.Process.Kill()
+	<-d.exited
+}
+
+// Stop ends the daemon and removes all that it left. A daemon waits for the
+// builds that run, so there should be none.
 func (d *Daemon) Stop() error { return errors.Join(d.end(), d.sweep()) }
 
 func (d *Daemon) end() error {
@@ -147,8 +155,7 @@ func (d *Daemon) end() error {
 	case <-d.exited:
 		return nil
 	case <-time.After(stopLimit):
-		_ = d.cmd.Process.Kill()
-		<-d.exited
+		d.Kill()
 		return fmt.Errorf("buildkitd did not stop within %s", stopLimit)
 	}
 }
