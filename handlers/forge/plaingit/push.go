@@ -4,12 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/oklog/ulid/v2"
 
@@ -228,45 +226,6 @@ func (p *push) plan(updates []update, branch string) []builder.Event {
 	return events
 }
 
-// event is one move of a ref; not ok for refs other than branches and tags.
-func event(repo builder.Repository, delivery, ref, before, commit string) (builder.Event, bool) {
-	e := builder.Event{
-		ID:         Instance + ":" + delivery + ":" + ref,
-		Repository: repo, Ref: ref, Before: before, Commit: commit,
-	}
-	switch {
-	case strings.HasPrefix(ref, "refs/heads/"):
-		e.Kind = builder.BranchPushed
-		if commit == "" {
-			e.Kind = builder.BranchDeleted
-		}
-	case strings.HasPrefix(ref, "refs/tags/"):
-		e.Kind = builder.TagPushed
-		if commit == "" {
-			e.Kind = builder.TagDeleted
-		}
-	default:
-		return builder.Event{}, false
-	}
-	return e, true
-}
-
-// checkRef refuses names that git takes and other programs stumble over. The
-// hook calls it: it is our own binary, and the names reach the server only in
-// a form that has lost what is refused here.
-func checkRef(ref string) error {
-	_, short, _ := strings.Cut(strings.TrimPrefix(ref, "refs/"), "/")
-	switch {
-	case !utf8.ValidString(ref):
-		return &refusal{fmt.Sprintf("%q is not UTF-8: rename it", ref)}
-	case strings.HasPrefix(short, "-"):
-		return &refusal{fmt.Sprintf("%s: a name that begins with '-' would be taken for an option: rename it", ref)}
-	case len(ref) > 1000:
-		return &refusal{fmt.Sprintf("%.60s…: the name has %d bytes, 1000 are allowed", ref, len(ref))}
-	}
-	return nil
-}
-
 // branchAfter says which branch HEAD names once the push is done.
 func (f *Forge) branchAfter(ctx context.Context, r repository, updates []update) (string, error) {
 	current, err := r.head()
@@ -288,37 +247,4 @@ func (f *Forge) branchAfter(ctx context.Context, r repository, updates []update)
 		}
 	}
 	return chooseHead(current, branches), nil
-}
-
-// lock holds the repository against other pushes and reconciliation.
-func (f *Forge) lock(ctx context.Context, path string) (unlock func(), err error) {
-	held := f.lockOf(path)
-	select {
-	case held <- struct{}{}:
-		return func() { <-held }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// tryLock is lock that does not wait.
-func (f *Forge) tryLock(path string) (unlock func(), ok bool) {
-	held := f.lockOf(path)
-	select {
-	case held <- struct{}{}:
-		return func() { <-held }, true
-	default:
-		return nil, false
-	}
-}
-
-func (f *Forge) lockOf(path string) chan struct{} {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	held, ok := f.locks[path]
-	if !ok {
-		held = make(chan struct{}, 1)
-		f.locks[path] = held
-	}
-	return held
 }
