@@ -80,15 +80,24 @@ func BuildOf(r builder.Record, registry, url string) Build {
 	if f := r.Failure; f != nil {
 		b.Failure = &Failure{string(f.Stage), f.Message, f.File, f.Line, f.EndLine, f.Excerpt, f.Output}
 	}
-	if len(r.Tagged) == 0 {
-		for _, name := range r.Tags {
-			b.Tags = append(b.Tags, Tag{Name: name})
-		}
-	}
-	for _, t := range r.Tagged {
-		b.Tags = append(b.Tags, Tag{Name: t.Tag, Put: !t.Held(), HeldBy: t.HeldBy})
-	}
+	b.Tags = tagsOf(r)
 	return b
+}
+
+// tagsOf is what was asked for until it is known what became of it. Of a build
+// that failed no tag counts as put: those that were are put back.
+func tagsOf(r builder.Record) []Tag {
+	var all []Tag
+	for _, t := range r.Tagged {
+		all = append(all, Tag{Name: t.Tag, Put: r.State.Good() && !t.Held(), HeldBy: t.HeldBy})
+	}
+	if len(all) > 0 {
+		return all
+	}
+	for _, name := range r.Tags {
+		all = append(all, Tag{Name: name})
+	}
+	return all
 }
 
 func sourceOf(b builder.Build) string {

@@ -2,8 +2,11 @@ package handlers
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/registry-build/registry-build/builder"
 )
 
 const readyTimeout = 2 * time.Second
@@ -18,7 +21,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	ctx, done := context.WithTimeout(r.Context(), readyTimeout)
 	defer done()
 	if err := s.Events.Ping(ctx); err != nil {
-		return refuse(http.StatusServiceUnavailable, "the store does not answer")
+		return fmt.Errorf("%w: %w", builder.ErrUnavailable, err)
 	}
 	return writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
 }

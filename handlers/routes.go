@@ -10,21 +10,36 @@ import (
 	"github.com/registry-build/registry-build/handlers/forge"
 )
 
-// Events accepts what happened. Append is durable when it returns.
+// Events accepts what happened. All methods may be called concurrently, and
+// answer builder.ErrUnavailable while the store is away.
 type Events interface {
+	// Append is durable when it returns. An event whose ID was accepted
+	// before is a duplicate, of which nothing is written.
 	Append(ctx context.Context, e builder.Event) (builder.Receipt, error)
+	// AwaitDecision waits until the event is decided or ctx ends.
 	AwaitDecision(ctx context.Context, eventID string) (builder.Decision, error)
+	// Event returns an accepted event. builder.ErrNotFound.
 	Event(ctx context.Context, id string) (builder.Event, error)
+	// Decision is builder.ErrState while the event is undecided, and
+	// builder.ErrNotFound when it was never accepted.
 	Decision(ctx context.Context, eventID string) (builder.Decision, error)
+	// Ping reports whether an event would be accepted now.
 	Ping(ctx context.Context) error
 }
 
-// Builds is the record of builds.
+// Builds is the record of builds. All methods may be called concurrently;
+// those that take an ID answer builder.ErrNotFound for an unknown one.
 type Builds interface {
 	Build(ctx context.Context, id string) (builder.Record, error)
+	// Builds lists newest first; next is what the page after begins before.
 	Builds(ctx context.Context, f builder.BuildFilter) (page []builder.Record, next string, err error)
+	// Cancel returns the state that the build is in then. builder.ErrState,
+	// with the state, when it has ended already.
 	Cancel(ctx context.Context, id, reason string) (builder.State, error)
+	// Delete forgets record and log. builder.ErrState before the build has ended.
 	Delete(ctx context.Context, id string) error
+	// ReadLog returns what comes after the chunk with the ID after; with
+	// follow until the build has ended. An error is the last pair.
 	ReadLog(ctx context.Context, id, after string, follow bool) iter.Seq2[builder.LogChunk, error]
 }
 
@@ -52,7 +67,15 @@ type Access interface {
 // Caller is somebody with a token.
 type Caller interface {
 	Name() string
-	MayUseAPI(repository string) bool // owner/name
+	// MayUseAPI reports whether the token reaches the repository owner/name;
+	// of "", whether it reaches any at all.
+	MayUseAPI(repository string) bool
+}
+
+// Pusher is a Caller whose right to push images is known apart. Who uploads a
+// Dockerfile decides what is in the image, so he needs that right too.
+type Pusher interface {
+	MayPush(image string) bool // owner/name in the default registry
 }
 
 // Server serves the intake and the API.
@@ -68,25 +91,48 @@ type Server struct {
 	Log          *slog.Logger
 }
 
-// Routes is everything this package answers.
+// route is one line of the map.
+type route struct {
+	method, path string
+	handler      handler
+}
+
+// table is everything this package answers; README.md is its reference.
+func (s *Server) table() []route {
+	return []route{
+		{"POST", "/hooks/{forge}", s.webhook},
+		{"GET", "/healthz", s.healthz},
+		{"GET", "/readyz", s.readyz},
+		{"GET", "/api/v1/builds", s.asCaller(s.listBuilds)},
+		{"POST", "/api/v1/builds", s.asCaller(s.requestBuild)},
+		{"GET", "/api/v1/builds/{id}", s.asCaller(s.getBuild)},
+		{"DELETE", "/api/v1/builds/{id}", s.asCaller(s.deleteBuild)},
+		{"POST", "/api/v1/builds/{id}/cancel", s.asCaller(s.cancelBuild)},
+		{"GET", "/api/v1/builds/{id}/log", s.asCaller(s.buildLog)},
+		{"GET", "/api/v1/builds/{id}/triggers", s.asCaller(s.triggerRuns)},
+		{"GET", "/api/v1/events/{id}", s.asCaller(s.getEvent)},
+		{"GET", "/api/v1/statuses/{owner}/{name}/{commit}", s.asCaller(s.statuses)},
+	}
+}
+
+// Routes serves the table. Whatever else is asked, the answer is JSON too:
+// 405 where the path is known, 404 where it is not.
 func (s *Server) Routes() http.Handler {
 	mux := http.NewServeMux()
-	for pattern, h := range map[string]handler{
-		"POST /hooks/{forge}":                          s.webhook,
-		"GET /healthz":                                 s.healthz,
-		"GET /readyz":                                  s.readyz,
-		"GET /api/v1/builds":                           s.asCaller(s.listBuilds),
-		"POST /api/v1/builds":                          s.asCaller(s.requestBuild),
-		"GET /api/v1/builds/{id}":                      s.asCaller(s.getBuild),
-		"DELETE /api/v1/builds/{id}":                   s.asCaller(s.deleteBuild),
-		"POST /api/v1/builds/{id}/cancel":              s.asCaller(s.cancelBuild),
-		"GET /api/v1/builds/{id}/log":                  s.asCaller(s.buildLog),
-		"GET /api/v1/builds/{id}/triggers":             s.asCaller(s.triggerRuns),
-		"GET /api/v1/events/{id}":                      s.asCaller(s.getEvent),
-		"GET /api/v1/statuses/{owner}/{name}/{commit}": s.asCaller(s.statuses),
-		"/api/": notFound,
-	} {
-		mux.Handle(pattern, s.serve(h))
+	methods := map[string][]string{}
+	for _, r := range s.table() {
+		mux.Handle(r.method+" "+r.path, s.serve(r.handler))
+		methods[r.path] = append(methods[r.path], r.method)
 	}
-	return mux
+	for path, allowed := range methods {
+		mux.Handle(path, s.serve(notAllowed(allowed)))
+	}
+	mux.Handle("/", s.serve(notFound))
+
+	// A browser that has opened the pages sends their password along with
+	// whatever another site makes it ask for. Reading is safe, the other site
+	// does not see the answer; building and cancelling are not.
+	sameOrigin := http.NewCrossOriginProtection()
+	sameOrigin.SetDenyHandler(s.serve(crossOrigin))
+	return sameOrigin.Handler(mux)
 }

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"errors"
-	"io"
 	"net/http"
 
 	"github.com/registry-build/registry-build/handlers/forge"
@@ -16,13 +15,14 @@ type Accepted struct {
 
 // webhook is the intake: cap, verify the raw bytes, parse, append, 202. It
 // thinks about nothing: forges wait ten seconds at most, and what is accepted
-// must not be lost.
+// must not be lost. A delivery of several events that breaks off in the middle
+// is refused; when it comes again, those that were appended are duplicates.
 func (s *Server) webhook(w http.ResponseWriter, r *http.Request) error {
 	verifier, ok := s.Forges[r.PathValue("forge")]
 	if !ok {
 		return refuse(http.StatusNotFound, "no forge %q is configured here", r.PathValue("forge"))
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, forge.MaxBody))
+	body, err := readBody(w, r, forge.MaxBody)
 	if err != nil {
 		return err
 	}

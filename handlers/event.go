@@ -1,0 +1,72 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/registry-build/registry-build/builder"
+)
+
+// EventAnswer is an event and, once it is decided, what it came to.
+type EventAnswer struct {
+	Event   string           `json:"event"`
+	Builds  []Build          `json:"builds"`
+	Reasons []builder.Reason `json:"reasons,omitempty"`
+	Hint    string           `json:"hint,omitempty"`
+	Errors  []string         `json:"errors,omitempty"`  // of the build file, each with its line
+	Pending bool             `json:"pending,omitempty"` // not decided yet
+}
+
+func (s *Server) getEvent(w http.ResponseWriter, r *http.Request, c Caller) error {
+	id := r.PathValue("id")
+	e, err := s.Events.Event(r.Context(), id)
+	if err == nil && !c.MayUseAPI(e.Repository.FullName()) {
+		err = builder.ErrNotFound
+	}
+	if errors.Is(err, builder.ErrNotFound) {
+		return refuse(http.StatusNotFound, "there is no event %s", id)
+	}
+	if err != nil {
+		return err
+	}
+	d, err := s.Events.Decision(r.Context(), id)
+	if errors.Is(err, builder.ErrState) {
+		return writeJSON(w, http.StatusOK, pending(id))
+	}
+	if err != nil {
+		return err
+	}
+	answer, err := s.answer(r.Context(), id, d)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+func pending(eventID string) EventAnswer {
+	return EventAnswer{Event: eventID, Builds: []Build{}, Pending: true}
+}
+
+// answer tells what an event came to, with its builds as they stand now. Those
+// that were deleted since are left out.
+func (s *Server) answer(ctx context.Context, eventID string, d builder.Decision) (EventAnswer, error) {
+	a := EventAnswer{Event: eventID, Builds: []Build{}, Reasons: d.Reasons, Hint: d.Hint}
+	for _, b := range d.Builds {
+		rec, err := s.Builds.Build(ctx, b.ID)
+		if errors.Is(err, builder.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return a, err
+		}
+		a.Builds = append(a.Builds, s.build(rec))
+	}
+	for _, problem := range d.Invalid {
+		a.Errors = append(a.Errors, problem.String())
+	}
+	if d.Failure != nil {
+		a.Errors = append(a.Errors, d.Failure.Message)
+	}
+	return a, nil
+}
