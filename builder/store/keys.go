@@ -35,7 +35,7 @@ package store
 //	{rb}:lineage:LINEAGE        zset of the ids by seq that are not terminal
 //	{rb}:newest:LINEAGE         hash seq commit ref of the newest ever queued     90 days
 //	{rb}:last:REPO              hash "image ref" -> "seq state" of the last one that ended
-//	{rb}:input:KEY              hash digest from | building attempt               90 days
+//	{rb}:input:KEY              hash digest from | building (a build's id)        90 days
 //
 //	{rb}:outbox                 zset of effects by when they are due (ms)
 //	{rb}:effect:EFFECT          hash version attempt token; EFFECT is event:EVENT,

@@ -181,6 +181,9 @@ func TestLostLeaseIsFenced(t *testing.T) {
 		t.Errorf("the new attempt begins with %+v", r)
 	}
 	refused(t, s, stale)
+	other := *fresh
+	other.Worker = "w3"
+	refused(t, s, &other)
 	if in, err := s.ClaimInput(ctx, fresh, "key-of-a-stale-lease"); err != nil || in != (builder.Input{}) {
 		t.Errorf("the stale lease left %+v, %v", in, err)
 	}

@@ -5,17 +5,16 @@
 local id = ARGV[1]
 if not held(id, ARGV[2], ARGV[3]) then return {0} end
 local input = RB .. ':input:' .. ARGV[4]
-local i = redis.call('HMGET', input, 'digest', 'from', 'building', 'attempt')
+local i = redis.call('HMGET', input, 'digest', 'from', 'building')
 if i[1] then return {1, i[1], i[2], ''} end
 if i[3] and i[3] ~= id then
-  local b = redis.call('HMGET', build(i[3]), 'state', 'attempt')
+  -- A claim ends with its attempt; one whose lease ran out is taken over,
+  -- though nobody has put its build back yet.
   local deadline = redis.call('ZSCORE', RB .. ':leases', i[3])
-  if (b[1] == 'running' or b[1] == 'pushing') and b[2] == i[4] and deadline and tonumber(deadline) > now() then
-    return {1, '', '', i[3]}
-  end
+  if deadline and tonumber(deadline) > now() then return {1, '', '', i[3]} end
 end
 if redis.call('HGET', build(id), 'input') ~= ARGV[4] then drop_input(id) end
-redis.call('HSET', input, 'building', id, 'attempt', ARGV[3])
+redis.call('HSET', input, 'building', id)
 redis.call('PEXPIRE', input, ARGV[5])
 redis.call('HSET', build(id), 'input', ARGV[4])
 return {1, '', '', ''}

@@ -46,7 +46,7 @@ local function drop_input(id)
   redis.call('HDEL', build(id), 'input')
   local input = RB .. ':input:' .. key
   if redis.call('HGET', input, 'building') == id then
-    redis.call('HDEL', input, 'building', 'attempt')
+    redis.call('HDEL', input, 'building')
   end
 end
 
