@@ -128,18 +128,40 @@ func TestLoginIsForTheDestinationOnly(t *testing.T) {
 	}
 }
 
+// TestLoginIsForItsHostOnly builds on an image of another registry, whose path
+// is the destination's.
 func TestLoginIsForItsHostOnly(t *testing.T) {
 	s := newSolver(t)
 	g := newGuard(t)
-	other := buildkittest.Registry(t, g.protect)
-	r := request("FROM "+other+"/acme/base:1\n", nil)
-	r.Destination = buildkittest.Registry(t) + "/acme/api"
-	r.Login = builder.Login{Host: strings.Split(r.Destination, "/")[0], Username: "robot", Password: "secret"}
-	if _, err := s.Solve(t.Context(), r, io.Discard); err == nil {
-		t.Error("no error")
+	var mu sync.Mutex
+	var sent []string // to the registry that asks for a password
+	basic := func(next http.Handler) http.Handler {
+		next = basicAuth(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if a := r.Header.Get("Authorization"); a != "" {
+				mu.Lock()
+				defer mu.Unlock()
+				sent = append(sent, a)
+			}
+			next.ServeHTTP(w, r)
+		})
 	}
-	if diff := cmp.Diff([]string{": repository:acme/base:pull"}, g.asked); diff != "" {
+	destination := buildkittest.Registry(t)
+	for _, other := range []string{buildkittest.Registry(t, g.protect), buildkittest.Registry(t, basic)} {
+		r := request("FROM "+other+"/acme/api:1\n", nil)
+		r.Destination = destination + "/acme/api"
+		r.Login = builder.Login{Host: destination, Username: "robot", Password: "secret"}
+		_, err := s.Solve(t.Context(), r, io.Discard)
+		var f *builder.Failure
+		if !errors.As(err, &f) || !strings.HasSuffix(f.Message, "/acme/api:1 cannot be pulled: it is not there, or not public") {
+			t.Errorf("failure %v", err)
+		}
+	}
+	if diff := cmp.Diff([]string{": repository:acme/api:pull"}, g.asked); diff != "" {
 		t.Errorf("tokens asked for (-want +got):\n%s", diff)
+	}
+	if len(sent) > 0 {
+		t.Errorf("the password went to another host: %q", sent)
 	}
 }
 

@@ -45,11 +45,15 @@ func (s *Solver) solveOpt(r builder.SolveRequest) (client.SolveOpt, error) {
 	if err != nil {
 		return client.SolveOpt{}, err
 	}
+	var files fsutil.FS = memoryOf(nil)
+	if r.Files != nil {
+		files = r.Files
+	}
 	return client.SolveOpt{
 		Frontend:      frontend,
 		FrontendAttrs: attrs,
 		LocalMounts: map[string]fsutil.FS{
-			"context":    r.Files,
+			"context":    files,
 			"dockerfile": dockerfileFS(dockerfileName(r.Spec), r.Dockerfile),
 		},
 		SharedKey:    r.SharedKey,

@@ -22,6 +22,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	controlapi "github.com/moby/buildkit/api/services/control"
 	"github.com/moby/buildkit/client"
 
 	"github.com/registry-build/registry-build/builder"
@@ -117,7 +118,7 @@ func TestSolveTargetAndPaths(t *testing.T) {
 
 func TestSolveInline(t *testing.T) {
 	r := request("FROM scratch\nLABEL a=b\n", nil)
-	r.Spec, r.Files = builder.Spec{Inline: "FROM scratch\nLABEL a=b\n"}, contextOf(nil)
+	r.Spec, r.Files = builder.Spec{Inline: "FROM scratch\nLABEL a=b\n"}, nil
 	r.Destination = buildkittest.Registry(t) + "/x"
 	if solution, _ := solve(t, newSolver(t), r); solution.Digest == "" {
 		t.Error("no digest")
@@ -483,6 +484,19 @@ func TestDaemonThatDies(t *testing.T) {
 	var f *builder.Failure
 	if err := <-ended; !errors.As(err, &f) || f.Stage != builder.StageInternal || !strings.Contains(f.Message, "has stopped") {
 		t.Errorf("failure %+v", err)
+	}
+}
+
+// TestSolveLeavesNoHistory: the daemon's history would hold the log.
+func TestSolveLeavesNoHistory(t *testing.T) {
+	s := newSolver(t)
+	solve(t, s, request(shell+"RUN true\n", nil))
+	history, err := s.client.ControlClient().ListenBuildHistory(t.Context(), &controlapi.BuildHistoryRequest{EarlyExit: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if event, err := history.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("event %v, %v", event, err)
 	}
 }
 
