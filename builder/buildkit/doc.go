@@ -11,8 +11,9 @@
 //     Options.Reproducible, which has its price.
 //   - Nothing is fetched that the Dockerfile's steps do not ask for: a
 //     "# syntax=" line is answered by the daemon's own frontend.
-//   - A registry password reaches the destination's registry only, for the
-//     destination's repository only.
+//   - A registry password reaches the destination's registry only, and gets
+//     tokens for the destination's repository only. (A registry with Basic
+//     authentication takes the password itself, for whatever it is asked.)
 //   - What a step prints is never cut here: the daemon must run with
 //     BUILDKIT_STEP_LOG_MAX_SIZE=-1 and BUILDKIT_STEP_LOG_MAX_SPEED=-1, and the
 //     log's store has the cap.
