@@ -98,7 +98,7 @@ func New(client redis.UniversalClient, opts Options) *Store {
 	}
 }
 
-// Ping reports whether the server answers and takes writes.
+// Ping reports whether the server answers.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.client.Ping(ctx).Err(); err != nil {
 		return fmt.Errorf("ping redis: %w", classify(ctx, err))
