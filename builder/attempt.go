@@ -273,9 +273,9 @@ func (a *attempt) digest(ctx context.Context, r SolveRequest) (State, error) {
 		if err != nil {
 			return "", err
 		}
-		if in.Building != "" {
+		if in.Building != "" && in.Building != a.lease.ID {
 			a.say("the same input is being built by %s; waiting for it", in.Building)
-			if _, err := a.Inputs.AwaitBuild(ctx, in.Building); err != nil {
+			if _, err := a.Inputs.AwaitBuild(ctx, in.Building); err != nil && !errors.Is(err, ErrNotFound) {
 				return "", err
 			}
 			continue

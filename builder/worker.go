@@ -17,9 +17,6 @@ type Queue interface {
 	// queued -> running, attempt + 1. Leases that ran out are put back into
 	// the queue on the way. It returns ctx's error when ctx ends.
 	Claim(ctx context.Context, worker string) (*Lease, error)
-	// Heartbeat renews the lease and tells whether the build was asked to
-	// stop; nil: go on. ErrLeaseLost when the lease is another worker's.
-	Heartbeat(ctx context.Context, l *Lease) (*Stop, error)
 	// Advance moves the build to running or pushing and keeps what is known
 	// of its result so far.
 	Advance(ctx context.Context, l *Lease, s State, r Result) error
@@ -28,6 +25,17 @@ type Queue interface {
 	Finish(ctx context.Context, l *Lease, s State, r Result, fire ...string) error
 	// Release hands the build back, queued as it was, when the worker stops.
 	Release(ctx context.Context, l *Lease) error
+}
+
+// Leases keeps what a worker has claimed. ErrLeaseLost when the lease is
+// another worker's.
+type Leases interface {
+	// Heartbeat renews the lease and tells whether the build was asked to
+	// stop; nil: go on.
+	Heartbeat(ctx context.Context, l *Lease) (*Stop, error)
+	// AwaitStop keeps the lease alive until the build is asked to stop, and
+	// hears that at once. Else it ends with ctx, or with the lease.
+	AwaitStop(ctx context.Context, l *Lease) (*Stop, error)
 }
 
 // Lease is the right to run one attempt of one build.
@@ -95,6 +103,7 @@ type Redactor interface {
 // Worker claims builds and runs their attempts.
 type Worker struct {
 	Queue    Queue
+	Leases   Leases
 	Inputs   Inputs
 	Logs     Logs
 	Sources  Sources
@@ -110,7 +119,6 @@ type Worker struct {
 	Toolchain Toolchain     // part of every input key
 	Timeout   time.Duration // of one attempt
 	Drain     time.Duration // how long running builds may go on after a stop
-	Heartbeat time.Duration // a third of the queue's lease
 	Log       *slog.Logger
 }
 
@@ -163,16 +171,18 @@ func (w *Worker) loop(ctx, work context.Context, name string) {
 func (w *Worker) attempt(work context.Context, l *Lease) {
 	log := w.Log.With("build", l.ID, "repo", l.Repository.FullName(), "commit", l.Commit, "attempt", l.Attempt)
 	log.Info("build started")
-	ctx, cancel := context.WithCancelCause(work)
-	defer cancel(nil)
-	go w.heartbeat(ctx, cancel, l)
-
-	raw := w.Logs.OpenLog(work, l)
-	out := w.Redactor.Writer(work, raw)
 	began := time.Now()
 	l.Build = l.Build.At(began) // the tags' build time is known now
+	ctx, cancel := context.WithCancelCause(work)
+	defer cancel(nil)
+	go w.hold(ctx, cancel, l)
+
+	// What ends the attempt must not end the telling of it.
+	after := context.WithoutCancel(work)
+	raw := w.Logs.OpenLog(after, l)
+	out := w.Redactor.Writer(after, raw)
 	a := &attempt{Worker: w, lease: l, log: log, out: out, began: began, fence: func(ctx context.Context) error {
-		_, err := w.Queue.Heartbeat(ctx, l)
+		_, err := w.Leases.Heartbeat(ctx, l)
 		return err
 	}}
 	timed, done := context.WithTimeout(ctx, w.Timeout)
@@ -204,8 +214,8 @@ func (w *Worker) attempt(work context.Context, l *Lease) {
 	}
 	out.Close()
 	raw.Close()
-	w.redact(work, &a.result)
-	w.finish(work, l, state, a.result, log)
+	w.redact(after, &a.result)
+	w.finish(after, l, state, a.result, log)
 }
 
 // redact hides secrets in what is stored and reported beside the log.
@@ -248,24 +258,19 @@ func (w *Worker) finish(ctx context.Context, l *Lease, s State, r Result, log *s
 	}
 }
 
-// heartbeat renews the lease, and ends the attempt when it is lost or when
-// somebody asked the build to stop.
-func (w *Worker) heartbeat(ctx context.Context, cancel context.CancelCauseFunc, l *Lease) {
-	tick := time.NewTicker(w.Heartbeat)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		stop, err := w.Queue.Heartbeat(ctx, l)
+// hold keeps the lease, and ends the attempt when it is lost or when somebody
+// asked the build to stop.
+func (w *Worker) hold(ctx context.Context, end context.CancelCauseFunc, l *Lease) {
+	for ctx.Err() == nil {
+		stop, err := w.Leases.AwaitStop(ctx, l)
 		switch {
 		case errors.Is(err, ErrLeaseLost):
-			cancel(err)
+			end(err)
 			return
-		case err == nil && stop != nil:
-			cancel(stopped{*stop})
+		case err != nil:
+			pause(ctx, w.Log, "hold the lease of build "+l.ID, err)
+		default:
+			end(stopped{*stop})
 			return
 		}
 	}

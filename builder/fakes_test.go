@@ -1,0 +1,252 @@
+package builder_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/builder/store"
+	"github.com/registry-build/registry-build/builder/store/storetest"
+)
+
+// lab is the domain on a real store, with everything else in the hands of the
+// test: commits, solves, tags, triggers and reports.
+type lab struct {
+	t        *testing.T
+	store    *store.Store
+	commits  map[string]map[string]string // commit -> files
+	parents  map[string]string
+	refs     map[string]string
+	solve    func(ctx context.Context, r builder.SolveRequest, log io.Writer) (builder.Solution, error)
+	resolve  func(reference string) (string, error)
+	put      func(r builder.TagRequest) ([]builder.TagOutcome, error)
+	due      []string
+	fire     func(f builder.Firing) builder.TriggerRun
+	mu       sync.Mutex
+	reports  []builder.Report
+	reported chan builder.Report
+}
+
+const labFile = "version: 1\nimages:\n  - rules:\n      - branch: main\n        tags: [latest]\n      - tag: \"v*\"\n        tags: [\"${tag}\"]\n"
+
+func newLab(t *testing.T, o store.Options) *lab {
+	t.Helper()
+	return &lab{
+		t: t, store: storetest.New(t, o),
+		commits: map[string]map[string]string{}, parents: map[string]string{}, refs: map[string]string{},
+		solve: func(context.Context, builder.SolveRequest, io.Writer) (builder.Solution, error) {
+			return builder.Solution{Digest: "sha256:one"}, nil
+		},
+		resolve:  func(string) (string, error) { return "sha256:one", nil },
+		reported: make(chan builder.Report, 64),
+	}
+}
+
+// commit adds a commit with a build file and a Dockerfile whose text is tree.
+func (l *lab) commit(id, parent, tree string) {
+	l.commits[id] = map[string]string{".registry-build.yml": labFile, "Dockerfile": "FROM scratch\n# " + tree + "\n"}
+	l.parents[id] = parent
+}
+
+var labRepo = builder.Repository{Forge: "git", ID: "acme/hello", Owner: "acme", Name: "hello", DefaultBranch: "main"}
+
+// push accepts the push of a commit and decides it.
+func (l *lab) push(ctx context.Context, ref, before, commit string) builder.Decision {
+	l.t.Helper()
+	kind := builder.BranchPushed
+	if strings.HasPrefix(ref, "refs/tags/") {
+		kind = builder.TagPushed
+	}
+	l.refs[ref] = commit
+	e := builder.Event{ID: "git:" + before + commit + ":" + ref, Kind: kind, Repository: labRepo, Ref: ref, Before: before, Commit: commit, Actor: "ada"}
+	if _, err := l.store.Append(ctx, e); err != nil {
+		l.t.Fatal(err)
+	}
+	run, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); l.dispatcher().Run(run) }()
+	d, err := l.store.AwaitDecision(ctx, e.ID)
+	stop()
+	<-done
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return d
+}
+
+func (l *lab) dispatcher() *builder.Dispatcher {
+	return &builder.Dispatcher{Inbox: l.store, Sources: l, Name: "test", Log: slog.New(slog.DiscardHandler)}
+}
+
+func (l *lab) worker() *builder.Worker {
+	return &builder.Worker{
+		Queue: l.store, Leases: l.store, Inputs: l.store, Logs: l.store, Sources: l, Solver: labSolver{l}, Registry: labRegistry{l},
+		Logins: labLogins{}, Triggers: labTriggers{l}, Redactor: labRedactor{},
+		Name: "worker", Parallel: 2, Host: "registry.test", Timeout: time.Minute, Drain: time.Second, Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+// work runs a worker until the build has ended, and returns its record.
+func (l *lab) work(ctx context.Context, id string) builder.Record {
+	l.t.Helper()
+	run, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); l.worker().Run(run) }()
+	defer func() { stop(); <-done }()
+	return l.ended(ctx, id)
+}
+
+func (l *lab) ended(ctx context.Context, id string) builder.Record {
+	l.t.Helper()
+	if _, err := l.store.AwaitBuild(ctx, id); err != nil {
+		l.t.Fatal(err)
+	}
+	r, err := l.store.Build(ctx, id)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return r
+}
+
+func (l *lab) log(ctx context.Context, id string) string {
+	l.t.Helper()
+	var b strings.Builder
+	for chunk, err := range l.store.ReadLog(ctx, id, "", false) {
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		b.Write(chunk.Data)
+	}
+	return b.String()
+}
+
+// Sources.
+
+func (l *lab) Open(_ context.Context, _ builder.Repository, commit string) (builder.Source, error) {
+	files, ok := l.commits[commit]
+	if !ok {
+		return nil, &builder.Failure{Stage: builder.StageSource, Message: "commit " + commit + " is gone"}
+	}
+	return labSource{l, files}, nil
+}
+
+func (l *lab) Resolve(_ context.Context, _ builder.Repository, rev string) (string, error) {
+	if commit, ok := l.refs[rev]; ok {
+		return commit, nil
+	}
+	return "", builder.ErrNotFound
+}
+
+type labSource struct {
+	*lab
+	files map[string]string
+}
+
+func (s labSource) ReadFile(_ context.Context, name string, _ int64) ([]byte, error) {
+	text, ok := s.files[name]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return []byte(text), nil
+}
+
+func (s labSource) Context(context.Context, string, string) (builder.Context, error) {
+	return labContext(fmt.Sprint(s.files)), nil
+}
+
+func (s labSource) Descends(_ context.Context, ancestor, commit string) (bool, error) {
+	for ; commit != ""; commit = s.parents[commit] {
+		if commit == ancestor {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (labSource) Close() error { return nil }
+
+type labContext string
+
+func (labContext) Walk(context.Context, string, fs.WalkDirFunc) error { return nil }
+func (labContext) Open(string) (io.ReadCloser, error)                 { return nil, fs.ErrNotExist }
+func (c labContext) Hash() string                                     { return string(c) }
+
+// Solver, registry, logins, triggers, reporter.
+
+type labSolver struct{ *lab }
+
+func (labSolver) Inspect(_ context.Context, dockerfile []byte, _ builder.Spec) (builder.Inspection, error) {
+	var in builder.Inspection
+	for line := range strings.Lines(string(dockerfile)) {
+		if base, ok := strings.CutPrefix(strings.TrimSpace(line), "FROM "); ok && base != "scratch" {
+			in.Bases = append(in.Bases, base)
+		}
+	}
+	return in, nil
+}
+
+func (s labSolver) Solve(ctx context.Context, r builder.SolveRequest, log io.Writer) (builder.Solution, error) {
+	return s.lab.solve(ctx, r, log)
+}
+
+type labRegistry struct{ *lab }
+
+func (r labRegistry) Resolve(_ context.Context, reference string, _ builder.Login) (string, error) {
+	return r.resolve(reference)
+}
+
+func (r labRegistry) Put(ctx context.Context, q builder.TagRequest) ([]builder.TagOutcome, error) {
+	if err := q.Fence(ctx); err != nil {
+		return nil, err
+	}
+	if r.put != nil {
+		return r.put(q)
+	}
+	var out []builder.TagOutcome
+	for _, t := range q.Tags {
+		out = append(out, builder.TagOutcome{Tag: t, Moved: true})
+	}
+	return out, nil
+}
+
+type labLogins struct{}
+
+func (labLogins) Login(context.Context, builder.Build, string) (builder.Login, func(), error) {
+	return builder.Login{Host: "registry.test", Username: "build", Password: "minted"}, func() {}, nil
+}
+
+type labTriggers struct{ *lab }
+
+func (t labTriggers) Due(builder.Record, builder.State) []string { return t.due }
+func (t labTriggers) Fire(_ context.Context, f builder.Firing) builder.TriggerRun {
+	return t.fire(f)
+}
+
+func (l *lab) Report(_ context.Context, r builder.Report) error {
+	l.mu.Lock()
+	l.reports = append(l.reports, r)
+	l.mu.Unlock()
+	l.reported <- r
+	return nil
+}
+
+type labRedactor struct{}
+
+func (labRedactor) Redact(_ context.Context, text string) string {
+	return strings.ReplaceAll(text, "hunter2", "***")
+}
+func (labRedactor) Writer(_ context.Context, w io.Writer) io.WriteCloser { return labWriter{w} }
+
+type labWriter struct{ io.Writer }
+
+func (labWriter) Close() error { return nil }
+
+var errAway = errors.New("dial: connection refused")
