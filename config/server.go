@@ -100,7 +100,7 @@ const day = 24 * time.Hour
 func DefaultServer() *Server {
 	return &Server{
 		Git:       Git{Create: true},
-		Limits:    Limits{Concurrency: 2, PerRepository: 1, BuildTimeout: time.Hour, MaxAttempts: 3},
+		Limits:    Limits{Concurrency: 2, PerRepository: 2, BuildTimeout: time.Hour, MaxAttempts: 3},
 		Retention: Retention{Events: 7 * day, Builds: 90 * day, Logs: 30 * day},
 		Timezone:  "UTC",
 	}
