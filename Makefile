@@ -17,8 +17,10 @@ tools: bin/buildkitd bin/buildctl bin/staticcheck ## buildkitd, buildctl and sta
 
 # BuildKit cannot be `go install`ed (replace directives); as a tool of this
 # module it can be built, at exactly the version that the client speaks.
+# It is told its version, which is part of every input key.
 bin/buildkitd bin/buildctl: go.sum
-	$(GOBUILD) -o $@ github.com/moby/buildkit/cmd/$(@F)
+	$(GOBUILD) -ldflags "-X github.com/moby/buildkit/version.Version=$$(go list -m -f '{{.Version}}' github.com/moby/buildkit)" \
+	  -o $@ github.com/moby/buildkit/cmd/$(@F)
 	@touch $@
 
 bin/staticcheck: go.sum

@@ -219,6 +219,7 @@ func buildkitChild(cfg *config.Server, dir *dataDir, log *slog.Logger) (*child, 
 		name: "buildkitd", path: path, dir: dir.path("buildkit"), log: dir.path("log", "buildkitd.log"), slog: log,
 		args: []string{
 			"--root", dir.path("buildkit"), "--addr", "unix://" + socket, "--config", settings,
+			"--otel-socket-path", dir.socket("otel"), // the default is one for the whole machine
 			"--containerd-worker=false", "--oci-worker=true", "--oci-worker-binary", runc, "--oci-worker-net", "host",
 		},
 		// The daemon cuts a step's log at 2 MiB and 200 KiB/s by itself; the

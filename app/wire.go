@@ -31,7 +31,6 @@ import (
 
 const (
 	lease         = 15 * time.Second // of a build; a dead worker is noticed after it
-	heartbeat     = time.Second      // and how soon a running build hears that it is cancelled
 	drain         = 10 * time.Second // running builds may end after a stop
 	dispatchers   = 4
 	couriers      = 4
@@ -120,7 +119,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	if err != nil {
 		return nil, err
 	}
-	daemon, err := solver.Version(ctx)
+	toolchain, err := solver.Toolchain(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -156,11 +155,11 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 			Timezone: cfg.Timezone, Name: name, Parallel: dispatchers, Log: log.With("room", "dispatch"),
 		},
 		worker: &builder.Worker{
-			Queue: records, Inputs: records, Logs: records, Sources: sources, Solver: solver, Registry: images,
+			Queue: records, Leases: records, Inputs: records, Logs: records, Sources: sources, Solver: solver, Registry: images,
 			Logins:   logins{tokens: tokens, host: host, timeout: cfg.Limits.BuildTimeout, outside: dockerLogins(cfg)},
 			Triggers: triggers, Redactor: redactor{credentials, own, log},
-			Name: name, Parallel: cfg.Limits.Concurrency, Host: host, Toolchain: builder.Toolchain{BuildKit: daemon, Frontend: "dockerfile.v0"},
-			Timeout: cfg.Limits.BuildTimeout, Drain: drain, Heartbeat: heartbeat, Log: log.With("room", "worker"),
+			Name: name, Parallel: cfg.Limits.Concurrency, Host: host, Toolchain: toolchain,
+			Timeout: cfg.Limits.BuildTimeout, Drain: drain, Log: log.With("room", "worker"),
 		},
 		courier: &builder.Courier{
 			Outbox: records, Records: records, Reporters: map[string]builder.Reporter{plaingit.Instance: git},
@@ -223,6 +222,7 @@ func (in *installation) run(ctx context.Context) error {
 		return done
 	}
 	server := &http.Server{Handler: in.handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(in.log.Handler(), slog.LevelDebug)}
+	server.RegisterOnShutdown(in.git.Detach) // a push lasts as long as its builds
 	stored := start("store", base, in.store.Run)
 	hooked := start("git", base, in.git.Run)
 	carried := start("courier", base, in.courier.Run)
