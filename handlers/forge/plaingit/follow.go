@@ -144,41 +144,13 @@ func (f *follower) build(ctx context.Context, b builder.Build, label string) {
 	f.ended(r, label)
 }
 
-// ended tells the outcome.
+// ended tells the outcome in the words of the commit's status. Tags, digest
+// and the failing lines stand in the log, which the pusher has just read.
 func (f *follower) ended(r builder.Record, label string) {
-	for _, n := range r.Notes {
-		f.text(label, "warning: "+place(n.File, n.Line)+n.Message)
+	f.text(label, fmt.Sprintf("registry-build: %s: %s", r.Image, builder.Describe(r)))
+	if !r.State.Good() {
+		f.text(label, "registry-build: "+f.page(r.ID))
 	}
-	if r.Failure != nil {
-		f.failure(label, r.Failure)
-	}
-	name := f.imageName(r.Destination)
-	for _, t := range r.Tagged {
-		switch {
-		case t.Held():
-			f.text(label, fmt.Sprintf("%s:%s left on %.12s, which is newer", name, t.Tag, t.HeldBy))
-		case t.Moved:
-			f.text(label, "pushed "+name+":"+t.Tag)
-		default:
-			f.text(label, fmt.Sprintf("%s:%s was there already", name, t.Tag))
-		}
-	}
-	if r.Digest != "" {
-		f.text(label, "digest "+name+"@"+r.Digest)
-	}
-	said := fmt.Sprintf("registry-build: %s %s", r.Image, r.State)
-	if took := took(r); took > 0 {
-		said += " in " + took.String()
-	}
-	switch {
-	case r.State == builder.Promoted:
-		said += fmt.Sprintf(", without a build: the same input was built before (%s)", r.From)
-	case r.Reason != "":
-		said += ": " + r.Reason
-	case !r.State.Good():
-		said += ": " + f.page(r.ID)
-	}
-	f.text(label, said)
 }
 
 // outputLines is how much of a failing step's output is repeated at the end.
@@ -195,7 +167,11 @@ func (f *follower) failure(label string, failure *builder.Failure) {
 	if failure.Excerpt != "" {
 		f.text(label, strings.TrimRight(failure.Excerpt, "\n"))
 	}
-	f.text(label, place(failure.File, failure.Line)+failure.Message)
+	at := place(failure.File, failure.Line)
+	if strings.HasPrefix(failure.Message, strings.TrimSuffix(at, " ")) {
+		at = "" // the sentence begins with it
+	}
+	f.text(label, at+failure.Message)
 }
 
 // text says one or more lines that somebody else may have had a hand in.
@@ -221,18 +197,6 @@ func unavailableToRead(err error) string {
 
 // page is where people see a build.
 func (f *follower) page(build string) string { return f.url() + "/builds/" + build }
-
-// imageName is a name that people can pull: the embedded registry's images are
-// recorded without host.
-func (f *follower) imageName(destination string) string {
-	host, _, ok := strings.Cut(destination, "/")
-	if ok && (strings.ContainsAny(host, ".:") || host == "localhost") {
-		return destination
-	}
-	_, address, _ := strings.Cut(f.url(), "://")
-	address, _, _ = strings.Cut(address, "/")
-	return address + "/" + destination
-}
 
 // labels are what tells the lines of several builds apart: the image's name,
 // and the ref where two have the same.
@@ -271,21 +235,6 @@ func place(file string, line int) string {
 		return file + ": "
 	}
 	return fmt.Sprintf("%s:%d: ", file, line)
-}
-
-func took(r builder.Record) time.Duration {
-	from := r.StartedAt
-	if from.IsZero() {
-		from = r.QueuedAt
-	}
-	if from.IsZero() || r.FinishedAt.IsZero() {
-		return 0
-	}
-	d := r.FinishedAt.Sub(from)
-	if d > time.Second {
-		return d.Round(100 * time.Millisecond)
-	}
-	return d.Round(time.Millisecond)
 }
 
 // pause reports whether the time passed before ctx ended.
