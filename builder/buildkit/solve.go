@@ -33,17 +33,23 @@ func (s *Solver) Solve(ctx context.Context, r builder.SolveRequest, log io.Write
 	if err := ctx.Err(); err != nil {
 		return builder.Solution{}, err
 	}
+	readable, broken := context.WithCancelCause(ctx)
+	defer broken(nil)
+	r.Files = watchedFiles{r.Files, broken}
 	opt, err := s.solveOpt(r)
 	if err != nil {
 		return builder.Solution{}, err
 	}
 	out := newOutlet(log, logStall)
-	solution, err := s.tries(ctx, r, opt, out)
+	solution, err := s.tries(readable, r, opt, out)
 	limit := logStall
-	if ctx.Err() != nil {
+	if readable.Err() != nil {
 		limit = grace
 	}
 	out.Close(limit)
+	if err != nil && ctx.Err() == nil && readable.Err() != nil {
+		err = context.Cause(readable)
+	}
 	return solution, err
 }
 
