@@ -110,7 +110,7 @@ func (s *Server) table() []route {
 		{"POST", "/api/v1/builds/{id}/cancel", s.asCaller(s.cancelBuild)},
 		{"GET", "/api/v1/builds/{id}/log", s.asCaller(s.buildLog)},
 		{"GET", "/api/v1/builds/{id}/triggers", s.asCaller(s.triggerRuns)},
-		{"GET", "/api/v1/events/{id}", s.asCaller(s.getEvent)},
+		{"GET", "/api/v1/events/{id...}", s.asCaller(s.getEvent)},
 		{"GET", "/api/v1/statuses/{owner}/{name}/{commit}", s.asCaller(s.statuses)},
 	}
 }

@@ -51,5 +51,5 @@ func destination(text string) (owner, name string, ok bool) {
 	owner, name, found := strings.Cut(text, "/")
 	named, err := reference.WithName(text)
 	host := owner == "localhost" || strings.ContainsAny(owner, ".:")
-	return owner, name, found && !host && err == nil && named.Name() == text
+	return owner, name, found && !host && err == nil && named.Name() == text && strings.ToLower(text) == text
 }
