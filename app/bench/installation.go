@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/moby/buildkit/client"
+
+	"github.com/registry-build/registry-build/handlers"
+)
+
+const (
+	startLimit = time.Minute
+	stopLimit  = 30 * time.Second
+)
+
+// installation is a running `registry-build up` in a temporary folder. Every
+// side of every comparison goes through its git remote, its daemon and its
+// registry.
+type installation struct {
+	dir      string
+	buildctl string
+	url      string // http://127.0.0.1:PORT
+	token    string
+	server   *exec.Cmd
+	exited   chan error
+	solves   chan string // refs of the solves that `up` starts, from its log
+	daemon   *client.Client
+
+	projects  map[string]*project // by name, made by the first row that needs them
+	showSteps bool
+}
+
+func open(ctx context.Context, program, tools string) (_ *installation, err error) {
+	in := &installation{exited: make(chan error, 1), solves: make(chan string, 64), projects: map[string]*project{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, in.close(false))
+		}
+	}()
+	if program, err = filepath.Abs(program); err != nil {
+		return nil, err
+	}
+	if tools, err = filepath.Abs(tools); err != nil {
+		return nil, err
+	}
+	in.buildctl = filepath.Join(tools, "buildctl")
+	for _, needed := range []string{program, in.buildctl, filepath.Join(tools, "buildkitd"), "busybox", "git"} {
+		if _, err := exec.LookPath(needed); err != nil {
+			return nil, fmt.Errorf("%w; run `make deps tools build`", err)
+		}
+	}
+	if in.dir, err = os.MkdirTemp("", "rb-bench-"); err != nil {
+		return nil, err
+	}
+	if err := in.start(ctx, program, tools); err != nil {
+		return nil, err
+	}
+	if err := in.login(); err != nil {
+		return nil, err
+	}
+	in.daemon, err = client.New(ctx, in.buildkit())
+	return in, err
+}
+
+func (in *installation) path(elem ...string) string {
+	return filepath.Join(append([]string{in.dir}, elem...)...)
+}
+
+func (in *installation) host() string { return strings.TrimPrefix(in.url, "http://") }
+func (in *installation) buildkit() string {
+	return "unix://" + in.path("data", "run", "buildkitd.sock")
+}
+
+// remote is the address of a repository for git.
+func (in *installation) remote(name string) string { return in.url + "/git/" + name + ".git" }
+
+// credentialHelper gives git the token.
+func (in *installation) credentialHelper() string {
+	return fmt.Sprintf(`!f() { echo username=owner; echo "password=$(cat '%s')"; }; f`, in.path("data", "token"))
+}
+
+// start runs `up` and waits for its address.
+func (in *installation) start(ctx context.Context, program, tools string) error {
+	if err := os.WriteFile(in.path("server.yml"), []byte("listen: 127.0.0.1:0\n"), 0o600); err != nil {
+		return err
+	}
+	log, err := os.Create(in.path("up.log"))
+	if err != nil {
+		return err
+	}
+	in.server = exec.Command(program, "up", "--debug", "--config", in.path("server.yml"), "--data", in.path("data"))
+	in.server.Env = append(os.Environ(), "PATH="+tools+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	in.server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	output, err := in.server.StderrPipe()
+	if err != nil {
+		return err
+	}
+	if err := in.server.Start(); err != nil {
+		return err
+	}
+	go func() {
+		defer log.Close()
+		in.follow(io.TeeReader(output, log))
+		in.exited <- in.server.Wait()
+	}()
+	ctx, done := context.WithTimeout(ctx, startLimit)
+	defer done()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if address, err := os.ReadFile(in.path("data", "url")); err == nil && len(address) > 0 {
+			in.url = strings.TrimSpace(string(address))
+			break
+		}
+		select {
+		case err := <-in.exited:
+			in.exited <- err
+			said, _ := os.ReadFile(in.path("up.log"))
+			return fmt.Errorf("registry-build up ended: %v\n%s", err, said)
+		case <-ctx.Done():
+			return fmt.Errorf("registry-build up gave no address: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+	token, err := os.ReadFile(in.path("data", "token"))
+	in.token = strings.TrimSpace(string(token))
+	return err
+}
+
+// follow reads the log of `up` for the names of its solves. BuildKit tells
+// anybody who knows the name how a solve fares, by its own clock.
+func (in *installation) follow(log io.Reader) {
+	lines := bufio.NewScanner(log)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if ref, ok := solveRef(lines.Text()); ok {
+			select {
+			case in.solves <- ref:
+			default: // nobody measures now
+			}
+		}
+	}
+	io.Copy(io.Discard, log)
+}
+
+// forgetSolves drops the names of solves that nobody asked for.
+func (in *installation) forgetSolves() {
+	for {
+		select {
+		case <-in.solves:
+		default:
+			return
+		}
+	}
+}
+
+// solveRef reads a line such as `level=DEBUG msg=solve attempt=A-1 ref=R`.
+func solveRef(line string) (string, bool) {
+	if !strings.Contains(line, " msg=solve ") {
+		return "", false
+	}
+	_, ref, ok := strings.Cut(line, " ref=")
+	ref, _, _ = strings.Cut(ref, " ")
+	return ref, ok && ref != ""
+}
+
+// login lets buildctl into the registry as `docker login` would.
+func (in *installation) login() error {
+	auth := base64.StdEncoding.EncodeToString([]byte("owner:" + in.token))
+	config, err := json.Marshal(map[string]any{"auths": map[string]any{in.host(): map[string]string{"auth": auth}}})
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(in.path("docker"), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(in.path("docker", "config.json"), config, 0o600)
+}
+
+// get asks the API.
+func (in *installation) get(ctx context.Context, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, in.url+path, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+in.token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+		return fmt.Errorf("GET %s: %s: %s", path, resp.Status, text)
+	}
+	return json.NewDecoder(resp.Body).Decode(into)
+}
+
+// build finds the build that a push of the ref started, and fails unless it
+// ended in the state.
+func (in *installation) build(ctx context.Context, repository, ref, commit, state string) (handlers.Build, error) {
+	q := url.Values{"repository": {repository}, "ref": {ref}, "commit": {commit}}
+	var list handlers.BuildList
+	if err := in.get(ctx, "/api/v1/builds?"+q.Encode(), &list); err != nil {
+		return handlers.Build{}, err
+	}
+	if len(list.Builds) != 1 {
+		return handlers.Build{}, fmt.Errorf("%s at %s has %d builds, not 1", ref, commit, len(list.Builds))
+	}
+	b := list.Builds[0]
+	if b.State != state || b.StartedAt == nil || b.FinishedAt == nil {
+		return b, fmt.Errorf("build %s of %s is %s, not %s: %s", b.ID, ref, b.State, state, b.Status)
+	}
+	return b, nil
+}
+
+// close stops everything and removes the folder.
+func (in *installation) close(keep bool) error {
+	if in.daemon != nil {
+		in.daemon.Close()
+	}
+	if in.server != nil && in.server.Process != nil {
+		in.server.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-in.exited:
+		case <-time.After(stopLimit):
+			in.server.Process.Kill()
+			return fmt.Errorf("registry-build up did not stop in %s; its folder is %s", stopLimit, in.dir)
+		}
+	}
+	if in.dir == "" {
+		return nil
+	}
+	if keep {
+		fmt.Println("kept:", in.dir)
+		return nil
+	}
+	return os.RemoveAll(in.dir)
+}
