@@ -1,22 +1,28 @@
 // Package page is what people see in a browser: the list of builds and one
-// build with its live log. The pages are plain HTML from the server; one
-// script follows the log, and without it the log is there as text.
+// build with its live log. It hides HTML. The pages are whole as the server
+// sends them; one script keeps them fresh and follows the log, and without it
+// the log is there as text.
 package page
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"html/template"
+	"io/fs"
 	"log/slog"
 	"net/http"
-	"strings"
+	"path"
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
 )
 
-// Builds is the record of builds.
+// Builds is the record of builds. builder.ErrNotFound for an unknown one,
+// builder.ErrUnavailable while the store is away.
 type Builds interface {
 	Build(ctx context.Context, id string) (builder.Record, error)
 	Builds(ctx context.Context, f builder.BuildFilter) (page []builder.Record, next string, err error)
@@ -25,98 +31,113 @@ type Builds interface {
 
 // Pages serves / and /builds/ID.
 type Pages struct {
-	Builds   Builds
-	MaySee   func(r *http.Request) func(repository string) bool // nil: nobody known calls
-	Registry func() string
+	Builds Builds
+	// MaySee returns what the caller may see, as the API has it: the
+	// repository owner/name, or with "" any at all. nil: nobody known calls.
+	MaySee   func(r *http.Request) func(repository string) bool
+	Registry func() string // host of the embedded registry
 	Log      *slog.Logger
 }
 
-//go:embed page.html page.css log.js
+//go:embed page.html assets
 var files embed.FS
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"short":    func(commit string) string { return commit[:min(len(commit), 7)] },
-	"describe": builder.Describe,
-	"when":     func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
-	"refName": func(ref string) string {
-		return strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/")
-	},
-}).ParseFS(files, "page.html"))
+var templates = template.Must(template.New("").Funcs(functions).ParseFS(files, "page.html"))
 
 // Routes is everything this package answers.
 func (p *Pages) Routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", p.page(p.list))
 	mux.Handle("GET /builds/{id}", p.page(p.build))
-	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(files)))
+	assets, err := fs.ReadDir(files, "assets")
+	if err != nil {
+		p.Log.Error("page assets", "err", err) // never: they are in the binary
+	}
+	for _, a := range assets {
+		mux.Handle("GET /assets/"+a.Name(), asset(a.Name()))
+	}
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		p.refuse(w, http.StatusNotFound, "There is no such page.")
+	})
 	return mux
+}
+
+// asset serves a file of the binary. Its hash lets a browser keep it until
+// another version runs here.
+func asset(name string) http.Handler {
+	data, err := files.ReadFile(path.Join("assets", name))
+	if err != nil {
+		return http.NotFoundHandler()
+	}
+	sum := sha256.Sum256(data)
+	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", tag)
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(data))
+	})
 }
 
 // policy lets a page run our one script and talk to us, nothing else: logs
 // and names are other people's text.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+// content makes the data of the template that it names. What the caller may
+// not see is builder.ErrNotFound, like what is not there.
 type content func(r *http.Request, maySee func(repository string) bool) (name string, data any, err error)
 
 func (p *Pages) page(c content) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		maySee := p.MaySee(r)
 		if maySee == nil {
+			// The API's challenge, to the letter: then the browser sends the
+			// password with the log's requests too, without asking again.
 			w.Header().Set("WWW-Authenticate", `Basic realm="registry-build", charset="UTF-8"`)
-			http.Error(w, "a token is needed: any name, and the token as the password", http.StatusUnauthorized)
+			p.refuse(w, http.StatusUnauthorized, "A token is needed: any user name, and the token as the password.")
+			return
+		}
+		if !maySee("") {
+			p.refuse(w, http.StatusForbidden, "This token has no scope api.")
 			return
 		}
 		name, data, err := c(r, maySee)
 		switch {
+		case err == nil:
+			p.write(w, http.StatusOK, name, data)
 		case errors.Is(err, builder.ErrNotFound):
-			http.Error(w, "there is no such build", http.StatusNotFound)
-			return
-		case err != nil:
+			p.refuse(w, http.StatusNotFound, "There is no such build.")
+		case r.Context().Err() != nil:
+		case errors.Is(err, builder.ErrUnavailable):
 			p.Log.Error("page", "path", r.URL.Path, "err", err)
-			http.Error(w, "something on our side failed; try again in a moment", http.StatusInternalServerError)
-			return
-		}
-		h := w.Header()
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", policy)
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-store")
-		if err := templates.ExecuteTemplate(w, name, data); err != nil {
-			p.Log.Debug("page", "path", r.URL.Path, "err", err)
+			w.Header().Set("Retry-After", "5")
+			p.refuse(w, http.StatusServiceUnavailable, "The store is not available. Try again in a moment.")
+		default:
+			p.Log.Error("page", "path", r.URL.Path, "err", err)
+			p.refuse(w, http.StatusInternalServerError, "Something on our side failed; the operator's log has the cause.")
 		}
 	})
 }
 
-func (p *Pages) list(r *http.Request, maySee func(string) bool) (string, any, error) {
-	page, next, err := p.Builds.Builds(r.Context(), builder.BuildFilter{Before: r.URL.Query().Get("before")})
-	var seen []builder.Record
-	for _, rec := range page {
-		if maySee(rec.Repository.FullName()) {
-			seen = append(seen, rec)
-		}
-	}
-	return "list", struct {
-		Builds []builder.Record
-		Next   string
-	}{seen, next}, err
+func (p *Pages) refuse(w http.ResponseWriter, status int, sentence string) {
+	p.write(w, status, "refusal", sentence)
 }
 
-func (p *Pages) build(r *http.Request, maySee func(string) bool) (string, any, error) {
-	id := r.PathValue("id")
-	if !builder.ValidBuildID(id) {
-		return "", nil, builder.ErrNotFound
+// write sends a page, whole or not at all.
+func (p *Pages) write(w http.ResponseWriter, status int, name string, data any) {
+	var page bytes.Buffer
+	if err := templates.ExecuteTemplate(&page, name, data); err != nil {
+		p.Log.Error("page", "template", name, "err", err)
+		http.Error(w, "something on our side failed; the operator's log has the cause", http.StatusInternalServerError)
+		return
 	}
-	rec, err := p.Builds.Build(r.Context(), id)
-	if err != nil {
-		return "", nil, err
-	}
-	if !maySee(rec.Repository.FullName()) {
-		return "", nil, builder.ErrNotFound
-	}
-	runs, err := p.Builds.TriggerRuns(r.Context(), id)
-	return "build", struct {
-		builder.Record
-		Name string
-		Runs []builder.TriggerRun
-	}{rec, builder.FullDestination(p.Registry(), rec.Destination), runs}, err
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", policy)
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	w.Write(page.Bytes())
 }
