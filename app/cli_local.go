@@ -146,7 +146,11 @@ func (b *localBuild) buildAll(ctx context.Context, d builder.Decision, src build
 		case err != nil:
 			return err
 		}
-		fmt.Fprintf(b.out, "%s: %s\n", build.Image, r.Digest)
+		if b.push {
+			fmt.Fprintf(b.out, "%s: %s\n", build.Image, r.Digest)
+		} else {
+			fmt.Fprintf(b.out, "%s: built and not pushed; --push would push it as %s\n", build.Image, strings.Join(build.Tags, ", "))
+		}
 	}
 	return nil
 }

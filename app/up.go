@@ -129,9 +129,12 @@ func startChildren(ctx, family context.Context, cfg *config.Server, dir *dataDir
 		k.start(c)
 	}
 	if len(cfg.BuildKit) > 0 {
-		at.buildkit = cfg.BuildKit[0].Address
+		var err error
+		if at.buildkit, err = outsideBuilder(cfg.BuildKit); err != nil {
+			return k, err
+		}
 	} else {
-		at.buildkit = "unix://" + dir.socket("buildkitd")
+		at.buildkit.Address = "unix://" + dir.socket("buildkitd")
 		c, err := buildkitChild(cfg, dir, log)
 		if err != nil {
 			return k, err
@@ -139,6 +142,16 @@ func startChildren(ctx, family context.Context, cfg *config.Server, dir *dataDir
 		k.start(c)
 	}
 	return k, k.ready(ctx)
+}
+
+// outsideBuilder is the one daemon that builds. What would need a choice
+// between several is refused, so that nobody relies on it.
+func outsideBuilder(list []config.BuildKit) (config.BuildKit, error) {
+	b := list[0]
+	if len(list) > 1 || b.Lane == "fork" || len(b.Domains) > 0 || len(b.Platforms) > 0 {
+		return b, errors.New("buildkit: one builder of the trusted lane is used for now; name one, without platforms and domains. Several, by platform, lane and trust domain, come later")
+	}
+	return b, nil
 }
 
 // kin is the children of one `up`.

@@ -57,7 +57,7 @@ type installation struct {
 type places struct {
 	url      string // ours, as people reach it
 	redis    string
-	buildkit string
+	buildkit config.BuildKit
 }
 
 // wire builds every room and hands each what it needs. It is one straight
@@ -115,7 +115,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		Dir: dir.path("mirrors"), Origins: origins{plaingit.Instance: git}, Log: log.With("room", "source")})
 
 	// What builds do.
-	solver, err := buildkit.New(ctx, buildkit.Options{Address: at.buildkit, Insecure: insecure, Log: log.With("room", "buildkit")})
+	solver, err := buildkit.New(ctx, buildkit.Options{Address: at.buildkit.Address, TLS: at.buildkit.TLS, Insecure: insecure, Log: log.With("room", "buildkit")})
 	if err != nil {
 		return nil, err
 	}

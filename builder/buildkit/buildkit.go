@@ -10,6 +10,7 @@ import (
 	"github.com/moby/buildkit/client"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/config"
 )
 
 // Options of a Solver. Only Address is needed.
@@ -30,6 +31,9 @@ type Options struct {
 	// with 100 MB of its own is pushed in 5 s and not in 0.1 s. Without it a
 	// layer keeps its digest as long as the daemon has it cached.
 	Reproducible bool
+	// TLS of a daemon behind tcp://: its authority, our certificate. The zero
+	// one is none.
+	TLS config.TLS
 }
 
 // Display consumes a status stream until it is closed. It is called once for
@@ -49,10 +53,24 @@ type Solver struct {
 
 var _ builder.Solver = (*Solver)(nil)
 
+func credentials(t config.TLS) []client.ClientOpt {
+	var opts []client.ClientOpt
+	switch {
+	case t.CA != "":
+		opts = append(opts, client.WithServerConfig(t.ServerName, t.CA))
+	case t != config.TLS{}:
+		opts = append(opts, client.WithServerConfigSystem(t.ServerName))
+	}
+	if t.Cert != "" {
+		opts = append(opts, client.WithCredentials(t.Cert, t.Key))
+	}
+	return opts
+}
+
 // New makes a Solver. It does not wait for the daemon, which may start later
 // and may be restarted; Ping tells whether it is there.
 func New(ctx context.Context, o Options) (*Solver, error) {
-	c, err := client.New(ctx, o.Address)
+	c, err := client.New(ctx, o.Address, credentials(o.TLS)...)
 	if err != nil {
 		return nil, fmt.Errorf("buildkit at %s: %w", o.Address, err)
 	}
