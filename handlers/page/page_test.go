@@ -217,7 +217,7 @@ func TestBuildPage(t *testing.T) {
 	r.Tagged = []builder.TagOutcome{{Tag: "v1", Moved: true}, {Tag: "latest", HeldBy: strings.Repeat("2", 40)}}
 	r.Notes = []builder.Note{{File: "Dockerfile", Line: 3, Message: "use lower case", URL: "https://docs.docker.com/x"}}
 	f.records[mine] = r
-	f.runs = []builder.TriggerRun{{Trigger: "audit", Condition: "tags: all", Action: "webhook https://audit.example.com", State: "failed", Error: "answered 503", Attempts: 8, Took: 120 * time.Millisecond}}
+	f.runs = []builder.TriggerRun{{Trigger: "audit", Condition: "tags: all", Action: "webhook https://audit.example.com", State: "failed", Error: "answered 503", Attempts: 8, StartedAt: r.AcceptedAt, Took: 120 * time.Millisecond}}
 	w := get(t, pages(f, t.Output()), "/builds/"+strings.ToUpper(mine), "ada", 200)
 	has(t, w, "promoted", "acme/hello: api", "branch: main", "ann", "1 h ago", "took 2.5 s", "127.0.0.1:5080/acme/hello@sha256:abc",
 		"v1", "latest left on 2222222, which is newer", theirs, "Dockerfile:3", "use lower case",

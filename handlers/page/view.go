@@ -17,6 +17,7 @@ var functions = template.FuncMap{
 	"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"when":     func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 	"took":     took,
+	"place":    place,
 	"refName": func(ref string) string {
 		return strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/")
 	},
@@ -102,6 +103,17 @@ func (p *Pages) build(r *http.Request, maySee func(string) bool) (string, any, e
 	v.Live = !rec.State.Terminal() || len(rec.Triggers) > 0 && now.Sub(rec.FinishedAt) < triggersDue ||
 		slices.ContainsFunc(runs, func(r builder.TriggerRun) bool { return r.State == "waiting" })
 	return "build", v, nil
+}
+
+// place is where a failure lies, unless its message begins with that.
+func place(f *builder.Failure) string {
+	switch {
+	case f.File == "" || strings.HasPrefix(f.Message, f.File):
+		return ""
+	case f.Line > 0:
+		return fmt.Sprintf("%s:%d", f.File, f.Line)
+	}
+	return f.File
 }
 
 func took(d time.Duration) string {
