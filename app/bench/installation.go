@@ -25,6 +25,7 @@ import (
 const (
 	startLimit = time.Minute
 	stopLimit  = 30 * time.Second
+	maxRun     = 80 // bytes of the sockets' folder; above it `up` chooses another one
 )
 
 // installation is a running `registry-build up` in a temporary folder. Every
@@ -44,7 +45,9 @@ type installation struct {
 	showSteps bool
 }
 
-func open(ctx context.Context, program, tools string) (_ *installation, err error) {
+// start runs `up` from the program, with buildctl and buildkitd from the
+// folder of tools.
+func start(ctx context.Context, program, tools string) (_ *installation, err error) {
 	in := &installation{exited: make(chan error, 1), solves: make(chan string, 64), projects: map[string]*project{}}
 	defer func() {
 		if err != nil {
@@ -66,7 +69,10 @@ func open(ctx context.Context, program, tools string) (_ *installation, err erro
 	if in.dir, err = os.MkdirTemp("", "rb-bench-"); err != nil {
 		return nil, err
 	}
-	if err := in.start(ctx, program, tools); err != nil {
+	if path := in.path("data", "run"); len(path) > maxRun {
+		return nil, fmt.Errorf("%s is too long for unix sockets: set TMPDIR to a shorter folder", path)
+	}
+	if err := in.up(ctx, program, tools); err != nil {
 		return nil, err
 	}
 	if err := in.login(); err != nil {
@@ -93,8 +99,8 @@ func (in *installation) credentialHelper() string {
 	return fmt.Sprintf(`!f() { echo username=owner; echo "password=$(cat '%s')"; }; f`, in.path("data", "token"))
 }
 
-// start runs `up` and waits for its address.
-func (in *installation) start(ctx context.Context, program, tools string) error {
+// up starts `registry-build up` and waits for its address.
+func (in *installation) up(ctx context.Context, program, tools string) error {
 	if err := os.WriteFile(in.path("server.yml"), []byte("listen: 127.0.0.1:0\n"), 0o600); err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, o); err != nil {
+	if err := bench(ctx, o); err != nil {
 		fmt.Fprintf(os.Stderr, "\nbench: %v\n", err)
 		os.Exit(1)
 	}
@@ -47,12 +47,12 @@ type scene struct {
 	run  func(context.Context, *installation, int) ([]row, error)
 }
 
-func run(ctx context.Context, o options) (err error) {
+func bench(ctx context.Context, o options) (err error) {
 	if o.rounds < 5 {
 		return errors.New("-rounds must be 5 or more: a median of less says little")
 	}
 	began := time.Now()
-	in, err := open(ctx, o.program, o.tools)
+	in, err := start(ctx, o.program, o.tools)
 	if err != nil {
 		return err
 	}

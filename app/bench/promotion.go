@@ -39,7 +39,7 @@ func (p *project) measurePromotion(ctx context.Context, rounds int) (row, error)
 	if _, err := p.in.buildPush(ctx, p.dir, p.other+":latest"); err != nil {
 		return row{}, err
 	}
-	r := row{note: "ours: git push until the tag is put"}
+	r := row{note: "from git push to the tag in the registry"}
 	for round := range rounds + 1 {
 		tag := fmt.Sprintf("v1.%d", round)
 		var ours promotion

@@ -55,7 +55,7 @@ func (r row) verdict() string {
 
 func printTable(w io.Writer, rows []row) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "name\tours (ms)\tmin–max\tother (ms)\tmin–max\tratio\taim\tgit push (ms)\t")
+	fmt.Fprintln(t, "name\tours (ms)\tmin–max\tother (ms)\tmin–max\tratio\taim\tgit push (ms)\tours is")
 	for _, r := range rows {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%.2f\t%s\t%s\t%s\n", r.name,
 			milliseconds(r.ours.median()), span(r.ours), milliseconds(r.other.median()), span(r.other), r.ratio(), r.verdict(), milliseconds(r.push.median()), r.note)

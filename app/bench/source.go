@@ -38,7 +38,7 @@ func measureSource(ctx context.Context, in *installation, rounds int) ([]row, er
 			s.gitContext, s.clone = append(s.gitContext, got.gitContext...), append(s.clone, got.clone...)
 		}
 	}
-	note := "ours: from acceptance"
+	note := "from acceptance to the tree in BuildKit"
 	return []row{
 		{name: "source_vs_git_context", ours: s.ours, other: s.gitContext, least: 4, push: s.push, note: note},
 		{name: "source_vs_clone", ours: s.ours, other: s.clone, least: 10, push: s.push, note: note},
