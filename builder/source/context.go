@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,8 +71,11 @@ func (c *Commit) index(ctx context.Context, at place, ignore *ignoreFile) (*inde
 	if x, ok := c.sources.indexes.Get(key); ok {
 		return x, nil
 	}
-	all, err := c.git.list(ctx, at.hash)
-	if err != nil {
+	all, err := c.git.list(ctx, at.hash, maxListing)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return nil, failure("the context %s holds too many files: listing them takes more than %d MiB; choose a folder with fewer files", display(cmp.Or(at.path, ".")), maxListing>>20)
+	case err != nil:
 		return nil, err
 	}
 	x, err := all.without(ctx, ignore)
@@ -113,6 +117,7 @@ func (x *index) without(ctx context.Context, ignore *ignoreFile) (*index, error)
 func (c *Commit) complete(ctx context.Context, dir string, x *index) error {
 	var ask []int
 	var hashes []string
+	targets := int64(0)
 	for i, e := range x.entries {
 		switch {
 		case e.kind == submodule:
@@ -123,6 +128,12 @@ func (c *Commit) complete(ctx context.Context, dir string, x *index) error {
 			ask = append(ask, i)
 			hashes = append(hashes, e.hash)
 		}
+		if e.kind == link {
+			targets += e.size
+		}
+	}
+	if targets > maxTargets {
+		return failure("the targets of the context's symbolic links have %d bytes; at most %d are taken", targets, int64(maxTargets))
 	}
 	// The index is not shared yet, so its entries may still change.
 	pointers := []string{}

@@ -226,6 +226,7 @@ func TestContextRefuses(t *testing.T) {
 		"out":                   sourcetest.Link("../elsewhere"),
 		"bad/.dockerignore":     "# fine\nok\n[a\n",
 		"bang/.dockerignore":    "!\n",
+		"many/.dockerignore":    strings.Repeat("some/**/file?\n", maxPatterns+1),
 		"linked/.dockerignore":  sourcetest.Link("/etc/passwd"),
 		"talks/about/lfs.md":    "see version https://git-lfs.github.com/spec/v1\n",
 		"long/" + "lfs.example": pointer + strings.Repeat("x", 200),
@@ -246,6 +247,7 @@ func TestContextRefuses(t *testing.T) {
 		{"pointers", "lfs4", []string{"lfs4/1, lfs4/2, lfs4/3 and 1 more are Git LFS pointers"}},
 		{"bad pattern", "bad", []string{`bad/.dockerignore line 3: "[a" is no pattern`}},
 		{"bare exception", "bang", []string{`bang/.dockerignore line 1`}},
+		{"too many patterns", "many", []string{"many/.dockerignore has 2001 patterns", "2000"}},
 		{"ignore file elsewhere", "linked", []string{"link linked/.dockerignore points to /etc/passwd"}},
 	}
 	c := open(t, r, "main")
@@ -257,6 +259,25 @@ func TestContextRefuses(t *testing.T) {
 	}
 	mustContext(t, c, "talks", "")
 	mustContext(t, c, "long", "")
+}
+
+// Trees that hold one another many times over are a small repository and an
+// endless list of files.
+func TestContextOfTreeBomb(t *testing.T) {
+	r := sourcetest.New(t, nil)
+	r.Bomb("refs/heads/main", 12)
+	c := open(t, r, "main")
+	_, err := c.Context(t.Context(), ".", "")
+	wantFailure(t, err, "context . holds too many files", "128 MiB")
+}
+
+func TestContextOfLongLinks(t *testing.T) {
+	target := strings.Repeat("x", maxTarget)
+	x := &index{}
+	for range maxTargets/maxTarget + 1 {
+		x.entries = append(x.entries, entry{kind: link, size: int64(len(target))})
+	}
+	wantFailure(t, (&Commit{}).complete(t.Context(), ".", x), "symbolic links have 67112960 bytes")
 }
 
 // Links are files like others until somebody follows one.

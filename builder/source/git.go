@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -96,16 +97,22 @@ func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 // run runs git to its end and returns its output. Its error is ctx's when ctx
 // ended, else a *gitError or why git could not be started.
 func (g git) run(ctx context.Context, stdin string, args ...string) ([]byte, error) {
-	cmd := g.command(ctx, args...)
 	var stdout bytes.Buffer
+	err := g.runInto(ctx, &stdout, stdin, args...)
+	return stdout.Bytes(), err
+}
+
+// runInto is run for an output that stdout may refuse to take: git ends then.
+func (g git) runInto(ctx context.Context, stdout io.Writer, stdin string, args ...string) error {
+	cmd := g.command(ctx, args...)
 	stderr := &tail{}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), stdout, stderr
 	err := cmd.Run()
 	if cmd.Process != nil && ctx.Err() != nil {
 		// What outlived the polite signal.
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	}
-	return stdout.Bytes(), explain(ctx, err, args[0], stderr)
+	return explain(ctx, err, args[0], stderr)
 }
 
 // explain gives the error of a git command its text.

@@ -19,8 +19,12 @@ type ignoreFile struct {
 	patterns []string
 }
 
-// maxIgnore is the size in bytes of the largest .dockerignore.
-const maxIgnore = 1 << 20
+// Every pattern becomes a regular expression in memory, and is held against
+// every file.
+const (
+	maxIgnore   = 256 << 10 // bytes of an ignore file
+	maxPatterns = 2000      // of an ignore file
+)
 
 // ignore finds and reads the ignore file, in the order that BuildKit's
 // frontend has: the Dockerfile's own first, even if it is empty.
@@ -39,6 +43,9 @@ func (c *Commit) ignore(ctx context.Context, dir, dockerfile string) (*ignoreFil
 		f := &ignoreFile{name: path.Clean(name), text: text}
 		if f.patterns, err = ignorefile.ReadAll(bytes.NewReader(text)); err != nil {
 			return nil, f.failure(err)
+		}
+		if n := len(f.patterns); n > maxPatterns {
+			return nil, failure("%s has %d patterns; at most %d are taken: name folders instead of their files", display(f.name), n, maxPatterns)
 		}
 		return f, nil
 	}

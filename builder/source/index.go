@@ -63,13 +63,37 @@ func nanoseconds(hash string) int64 {
 	return int64(binary.BigEndian.Uint64(raw) % 1e9)
 }
 
-// list reads a folder of the repository with all that is below it.
-func (g git) list(ctx context.Context, tree string) (*index, error) {
-	out, err := g.run(ctx, "", "ls-tree", "-r", "-t", "-l", "-z", "--full-tree", tree)
+// maxListing is how many bytes git may write about a folder and all that is
+// below it: more than a million files. Trees that hold one another many times
+// over make a commit of a few kilobytes that no memory can hold when listed.
+const maxListing = 128 << 20
+
+// capped keeps what git writes, up to a limit.
+type capped struct {
+	text  strings.Builder
+	limit int
+	full  bool
+}
+
+func (l *capped) Write(p []byte) (int, error) {
+	if l.full = l.text.Len()+len(p) > l.limit; l.full {
+		return 0, errTooLarge
+	}
+	return l.text.Write(p)
+}
+
+// list reads a folder of the repository with all that is below it. The error
+// is errTooLarge where that takes more than limit bytes to tell.
+func (g git) list(ctx context.Context, tree string, limit int) (*index, error) {
+	out := &capped{limit: limit}
+	err := g.runInto(ctx, out, "", "ls-tree", "-r", "-t", "-l", "-z", "--full-tree", tree)
+	if out.full {
+		return nil, errTooLarge
+	}
 	if err != nil {
 		return nil, err
 	}
-	text := string(out)
+	text := out.text.String()
 	x := &index{entries: make([]entry, 0, strings.Count(text, "\x00"))}
 	for text != "" {
 		var record string

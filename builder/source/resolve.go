@@ -52,6 +52,10 @@ const maxLinks = 40
 // maxTarget is the longest target of a link, in bytes, as on Linux.
 const maxTarget = 4096
 
+// maxTargets is how many bytes the targets of all links of a context may have
+// together: they are in memory as long as the context is.
+const maxTargets = 64 << 20
+
 // resolve finds a path of the commit, following links inside the repository.
 // Its error is fs.ErrNotExist for a path that is not there and a *Failure for
 // one that leaves the repository.

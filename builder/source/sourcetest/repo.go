@@ -148,3 +148,21 @@ func quote(name string) string {
 	b.WriteByte('"')
 	return b.String()
 }
+
+// Bomb puts a commit on a ref whose tree has ten files to the power of levels,
+// though the repository holds one file and a tree for each level only.
+func (r *Repo) Bomb(ref string, levels int) string {
+	r.t.Helper()
+	object := r.run("boom\n", "--git-dir="+r.Dir, "hash-object", "-w", "--stdin")
+	entry := "100644 blob"
+	for range levels {
+		var tree strings.Builder
+		for i := range 10 {
+			fmt.Fprintf(&tree, "%s %s\t%d\n", entry, object, i)
+		}
+		object = r.run(tree.String(), "--git-dir="+r.Dir, "mktree")
+		entry = "040000 tree"
+	}
+	r.Git("update-ref", ref, r.Git("commit-tree", "-m", "bomb", object))
+	return r.Hash(ref)
+}
