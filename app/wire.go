@@ -201,8 +201,9 @@ func embedRegistry(cfg *config.Server, dir *dataDir, door access, log *slog.Logg
 }
 
 // run serves until ctx ends, and then stops in this order: no new requests
-// and no new builds; those in hand end or are handed back; reports go out;
-// the registry, the solver and Redis are closed.
+// and no new builds; those in hand, which still push into our registry, end or
+// are handed back; requests in hand end; reports go out; the registry, the
+// solver and Redis are closed.
 func (in *installation) run(ctx context.Context) error {
 	base, stopBase := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopBase(nil)
@@ -221,8 +222,8 @@ func (in *installation) run(ctx context.Context) error {
 		}()
 		return done
 	}
-	server := &http.Server{Handler: in.handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(in.log.Handler(), slog.LevelDebug)}
-	server.RegisterOnShutdown(in.git.Detach) // a push lasts as long as its builds
+	door := &gate{open: in.handler}
+	server := &http.Server{Handler: door, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(in.log.Handler(), slog.LevelDebug)}
 	stored := start("store", base, in.store.Run)
 	hooked := start("git", base, in.git.Run)
 	carried := start("courier", base, in.courier.Run)
@@ -232,17 +233,15 @@ func (in *installation) run(ctx context.Context) error {
 
 	<-work.Done()
 	in.log.Info("stopping")
-	grace, done := context.WithTimeout(base, shutdownGrace)
-	defer done()
-	shut := start("http", base, func(context.Context) error {
-		if err := server.Shutdown(grace); err != nil {
-			return server.Close() // somebody follows a log; it resumes
-		}
-		return nil
-	})
+	door.close()
+	in.git.Detach() // a push lasts as long as its builds
 	<-dispatched
 	<-worked
-	<-shut
+	grace, done := context.WithTimeout(base, shutdownGrace)
+	defer done()
+	if err := server.Shutdown(grace); err != nil {
+		server.Close() // somebody follows a log; it resumes
+	}
 	stopBase(nil)
 	<-carried
 	<-hooked
