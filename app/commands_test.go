@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -45,7 +46,7 @@ func cmdLet(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	cmd := exec.Command(args[1], args[2:]...)
 	cmd.Dir, cmd.Env = ts.MkAbs("."), environ(ts)
-	out, err := cmd.CombinedOutput()
+	out, err := cmd.Output()
 	if err != nil {
 		ts.Fatalf("%v\n%s", err, out)
 	}
@@ -141,9 +142,11 @@ func cmdUntil(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: until TEXT COMMAND ARGS")
 	}
+	ctx, done := context.WithTimeout(context.Background(), untilLimit)
+	defer done()
 	var out []byte
 	err := poll(untilLimit, func() bool {
-		cmd := exec.Command(args[1], args[2:]...)
+		cmd := exec.CommandContext(ctx, args[1], args[2:]...)
 		cmd.Dir, cmd.Env = ts.MkAbs("."), environ(ts)
 		out, _ = cmd.CombinedOutput()
 		return strings.Contains(string(out), args[0])

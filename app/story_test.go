@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -75,8 +76,7 @@ func cmdUp(ts *testscript.TestScript, neg bool, args []string) {
 	s.up.Dir, s.up.Env = ts.Getenv("WORK"), environ(ts)
 	s.up.Stdout, s.up.Stderr = log, log
 	s.upExited = make(chan error, 1)
-	ts.Check(s.up.Start())
-	go func(cmd *exec.Cmd, exited chan error) { exited <- cmd.Wait() }(s.up, s.upExited)
+	ts.Check(startBound(s.up, s.upExited))
 	err = poll(upLimit, func() bool {
 		_, err := os.Stat(filepath.Join(s.data, "url"))
 		return err == nil || len(s.upExited) > 0
@@ -97,6 +97,23 @@ func cmdUp(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("URL", url)
 	ts.Setenv("HOST", strings.TrimPrefix(url, "http://"))
 	ts.Setenv("TOKEN", token)
+}
+
+// startBound starts a program that does not outlive a test that is killed. The
+// kernel ends it with the thread that forked, so the thread stays with it.
+func startBound(cmd *exec.Cmd, exited chan<- error) error {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			exited <- cmd.Wait()
+		}
+	}()
+	return <-started
 }
 
 // read returns a line that `up` keeps in the data folder.
