@@ -165,6 +165,11 @@ func TestByHand(t *testing.T) {
 		t.Errorf("the same request twice: %s", diff)
 	}
 	h.refused("POST", "/api/v1/builds", `{"repository": "acme/hello", "tag": "v1.0"}`, 422, again...)
+	// The answer was lost, and the branch has moved on before the second try.
+	h.repo.Commit("refs/heads/main", "later", sourcetest.Files{"a": "2"})
+	if third := h.request(`{"repository": "acme/hello"}`, 202, again...); third.Event != first.Event || third.Builds[0].Commit != main {
+		t.Errorf("the same request after another push: %+v", third)
+	}
 }
 
 // TestLife follows one build from a webhook to its deletion.

@@ -87,7 +87,7 @@ func TestIdempotencyKey(t *testing.T) {
 		}
 	}
 	a.refused("POST", "/api/v1/builds", main, 400, "Idempotency-Key", strings.Repeat("k", 256))
-	if post(a, main, "") == post(a, main, "") {
+	if fresh := post(a, main, ""); fresh == post(a, main, "") {
 		t.Error("two requests without a key are one event")
 	}
 
@@ -160,7 +160,7 @@ func TestStoreLostAfterAppend(t *testing.T) {
 	f := newFake()
 	f.decide = func(e builder.Event) builder.Decision {
 		f.down = builder.ErrUnavailable // for what comes after
-		return builder.Decision{}
+		return f.oneBuild(e)
 	}
 	a := start(t, f.server(t.Output()).Routes())
 	var answer handlers.EventAnswer

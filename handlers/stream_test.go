@@ -186,19 +186,33 @@ func TestTextLog(t *testing.T) {
 	}
 }
 
-// TestQuietLog: a build that says nothing for long keeps its readers.
+// TestQuietLog: a build that says nothing for long keeps its readers. Who asks
+// for the headers alone is not kept at all.
 func TestQuietLog(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
-		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
-		defer cancel()
-		r := httptest.NewRequestWithContext(ctx, http.MethodGet, logPath, nil)
-		r.Header.Set("Authorization", "Bearer ada")
-		r.Header.Set("Accept", "text/event-stream")
-		w := httptest.NewRecorder()
-		f.server(io.Discard).Routes().ServeHTTP(w, r)
-		if got, want := w.Body.String(), "retry: 1000\n\n: still there\n\n: still there\n\n"; got != want || !w.Flushed {
-			t.Errorf("%q, want %q", got, want)
-		}
-	})
+	for method, want := range map[string]struct {
+		body string
+		took time.Duration
+	}{
+		http.MethodGet:  {"retry: 1000\n\n: still there\n\n: still there\n\n", 40 * time.Second},
+		http.MethodHead: {"", 0},
+	} {
+		t.Run(method, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+				defer cancel()
+				r := httptest.NewRequestWithContext(ctx, method, logPath, nil)
+				r.Header.Set("Authorization", "Bearer ada")
+				r.Header.Set("Accept", "text/event-stream")
+				w := httptest.NewRecorder()
+				began := time.Now()
+				newFake().server(io.Discard).Routes().ServeHTTP(w, r)
+				if got, took := w.Body.String(), time.Since(began); got != want.body || took != want.took {
+					t.Errorf("%q after %s, want %q after %s", got, took, want.body, want.took)
+				}
+				if got := w.Header().Get("Content-Type"); got != "text/event-stream" {
+					t.Errorf("content type %q", got)
+				}
+			})
+		})
+	}
 }
