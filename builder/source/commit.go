@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/registry-build/registry-build/builder"
 )
@@ -25,7 +23,6 @@ type Commit struct {
 
 	hash string // of the commit
 	tree string // of its root folder
-	raw  []byte // the commit object
 
 	closing sync.Once
 }
@@ -54,7 +51,7 @@ func (c *Commit) load(ctx context.Context, name string) error {
 	if !ok || !objectName.MatchString(tree) {
 		return fmt.Errorf("open %s: commit %s has no tree", c.repo.FullName(), short(name))
 	}
-	c.hash, c.tree, c.raw = obj.hash, tree, data
+	c.hash, c.tree = obj.hash, tree
 	return nil
 }
 
@@ -142,41 +139,6 @@ func (c *Commit) has(ctx context.Context, name string) (bool, error) {
 		return false, err
 	}
 	return true, nil
-}
-
-// Info is what a commit says about itself.
-type Info struct {
-	Author  string // name only
-	Subject string
-	Time    time.Time // of the committer's clock
-}
-
-// Commit tells who made the commit, and when.
-func (c *Commit) Commit(context.Context) (Info, error) {
-	var info Info
-	head, message, _ := strings.Cut(strings.ToValidUTF8(string(c.raw), "�"), "\n\n")
-	for line := range strings.Lines(head) {
-		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		switch key {
-		case "author":
-			name, _, _ := strings.Cut(value, "<")
-			info.Author = strings.TrimSpace(name)
-		case "committer":
-			_, when, _ := strings.Cut(value, "> ")
-			seconds, zone, _ := strings.Cut(when, " ")
-			n, err := strconv.ParseInt(seconds, 10, 64)
-			if err != nil {
-				return info, fmt.Errorf("commit %s: time %q: %w", short(c.hash), when, err)
-			}
-			info.Time = time.Unix(n, 0).UTC()
-			if t, err := time.Parse("-0700", zone); err == nil {
-				info.Time = info.Time.In(t.Location())
-			}
-		}
-	}
-	subject, _, _ := strings.Cut(strings.TrimLeft(message, "\n"), "\n\n")
-	info.Subject = strings.Join(strings.Fields(subject), " ")
-	return info, nil
 }
 
 // notThere is the error for a path that the commit does not have.

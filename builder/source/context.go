@@ -205,11 +205,4 @@ func (t *tree) Open(name string) (io.ReadCloser, error) {
 // Hash implements builder.Context: "sha256:" and 64 digits.
 func (t *tree) Hash() string { return t.hash }
 
-// Empty is a context without a file, for a Dockerfile that has no repository.
-func Empty() builder.Context {
-	x := &index{}
-	x.sum()
-	return &tree{index: x}
-}
-
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -333,12 +333,6 @@ func TestHash(t *testing.T) {
 			}
 		})
 	}
-	if a, b := Empty().Hash(), Empty().Hash(); a != b || !strings.HasPrefix(a, "sha256:") {
-		t.Errorf("empty contexts have the hashes %s and %s", a, b)
-	}
-	if got := listing(t, Empty(), "/"); len(got) != 0 {
-		t.Errorf("an empty context has %q", got)
-	}
 }
 
 // BuildKit's sender takes a file that cannot be opened for an empty one: what

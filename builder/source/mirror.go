@@ -162,7 +162,7 @@ func (c *Commit) fetch(ctx context.Context, name string) error {
 	}
 	c.sources.log.DebugContext(ctx, "fetched", "repo", c.repo.FullName(), "commit", name, "took", time.Since(start))
 	if err := m.tidy(ctx, c.git, name); err != nil {
-		c.sources.log.WarnContext(ctx, "mirror not tidied", "repo", c.repo.FullName(), "error", err)
+		c.sources.log.WarnContext(ctx, "mirror not tidied", "repo", c.repo.FullName(), "err", err)
 	}
 	return nil
 }

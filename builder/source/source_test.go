@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/builder/source/sourcetest"
 )
@@ -235,19 +233,6 @@ func TestDescends(t *testing.T) {
 				t.Errorf("Descends = %v, %v; want %v", got, err, tt.want)
 			}
 		})
-	}
-}
-
-func TestCommitInfo(t *testing.T) {
-	r := sourcetest.New(t, nil)
-	r.Commit("refs/heads/main", "A subject\nin two lines\n\nand a text", sourcetest.Files{"a": "1"})
-	got, err := open(t, r, "main").Commit(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]any{"A Person", "A subject in two lines", "2023-11-15T00:13:21+02:00"},
-		[]any{got.Author, got.Subject, got.Time.Format("2006-01-02T15:04:05Z07:00")}); diff != "" {
-		t.Error(diff)
 	}
 }
 

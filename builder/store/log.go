@@ -172,7 +172,7 @@ func (w *logWriter) append(batch []byte) bool {
 		if errors.Is(err, context.DeadlineExceeded) {
 			level(w.ctx, "redis is away: lines of a log are lost", "build", w.lease.ID, "bytes", len(batch))
 		} else {
-			level(w.ctx, "lines of a log are lost", "build", w.lease.ID, "bytes", len(batch), "error", err)
+			level(w.ctx, "lines of a log are lost", "build", w.lease.ID, "bytes", len(batch), "err", err)
 		}
 		return true
 	}

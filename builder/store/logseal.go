@@ -18,7 +18,7 @@ type logEntry struct {
 func (s *Store) sealAll(ctx context.Context, ids []string) {
 	for _, id := range ids {
 		if err := s.seal(ctx, id); err != nil {
-			s.opts.Log.WarnContext(ctx, "log stays uncompressed", "build", id, "error", err)
+			s.opts.Log.WarnContext(ctx, "log stays uncompressed", "build", id, "err", err)
 		}
 	}
 }

@@ -182,6 +182,6 @@ func (s *Store) dropResult(ctx context.Context, id, name string) {
 		return
 	}
 	if err := s.client.HDel(ctx, detailKey(id), "result:"+name).Err(); err != nil {
-		s.opts.Log.DebugContext(ctx, "result stays until it expires", "build", id, "error", err)
+		s.opts.Log.DebugContext(ctx, "result stays until it expires", "build", id, "err", err)
 	}
 }

@@ -120,7 +120,7 @@ func (s *Store) await(ctx context.Context, try func() (done bool, next time.Dura
 			return nil
 		case errors.Is(err, builder.ErrUnavailable):
 			if down == 0 {
-				s.opts.Log.WarnContext(ctx, "redis is not available, waiting for it", "error", err)
+				s.opts.Log.WarnContext(ctx, "redis is not available, waiting for it", "err", err)
 			}
 			wait = min(outageWait<<min(down, 5), wait)
 			woken = nil // do not spin on what is left of the connection

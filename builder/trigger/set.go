@@ -108,7 +108,7 @@ func (s *Set) settle(ctx context.Context, run *builder.TriggerRun, err error) {
 	if run.Retry > 0 {
 		run.State = StateWaiting
 	}
-	log.Warn("trigger failed", "error", run.Error, "retry", run.Retry)
+	log.Warn("trigger failed", "err", run.Error, "retry", run.Retry)
 }
 
 func refused(run builder.TriggerRun, why string) builder.TriggerRun {

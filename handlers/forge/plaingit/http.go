@@ -115,7 +115,7 @@ func (f *Forge) advertise(w http.ResponseWriter, r *http.Request, repo repositor
 	}
 	_, err = io.WriteString(w, refs)
 	if err != nil {
-		f.log.Debug("client is gone", "repo", repo.path, "error", err)
+		f.log.Debug("client is gone", "repo", repo.path, "err", err)
 	}
 	return nil
 }
@@ -222,7 +222,7 @@ func (f *Forge) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, forge.ErrForbidden):
 		status, sentence = http.StatusForbidden, err.Error()
 	default:
-		f.log.Error("git remote", "method", r.Method, "path", r.URL.Path, "error", err)
+		f.log.Error("git remote", "method", r.Method, "path", r.URL.Path, "err", err)
 	}
 	header(w, "text/plain; charset=utf-8")
 	w.WriteHeader(status)

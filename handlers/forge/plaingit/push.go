@@ -73,7 +73,7 @@ func (f *Forge) end(ctx context.Context, p *push) {
 	if unlock != nil {
 		ctx, cancel := context.WithTimeout(ctx, decided)
 		if err := f.reconcile(ctx, p.repo); err != nil {
-			f.log.Warn("push is not recorded yet", "repo", p.repo.path, "push", p.id, "error", err)
+			f.log.Warn("push is not recorded yet", "repo", p.repo.path, "push", p.id, "err", err)
 		}
 		cancel()
 		p.release(confirmed)
@@ -89,7 +89,7 @@ func (f *Forge) end(ctx context.Context, p *push) {
 	f.mu.Unlock()
 	if p.created && !others {
 		if err := f.takeBack(ctx, p.repo); err != nil {
-			f.log.Warn("empty repository stays", "repo", p.repo.path, "error", err)
+			f.log.Warn("empty repository stays", "repo", p.repo.path, "err", err)
 		}
 	}
 }
@@ -158,7 +158,7 @@ func (f *Forge) preReceive(ctx context.Context, p *push, updates []update) error
 	}
 	if err := f.opts.Store.Intend(ctx, events); err != nil {
 		p.release(open)
-		f.log.Error("push refused", "repo", p.repo.path, "push", p.id, "error", err)
+		f.log.Error("push refused", "repo", p.repo.path, "push", p.id, "err", err)
 		return &refusal{unavailable(err) + "; nothing was pushed, try again in a minute"}
 	}
 	return nil
@@ -180,7 +180,7 @@ func (f *Forge) postReceive(ctx context.Context, p *push, updates []update) ([]b
 	}
 	if head, err := p.repo.head(); err == nil && head != branch && moved["refs/heads/"+branch] {
 		if err := f.setHead(ctx, p.repo, branch); err != nil {
-			f.log.Warn("default branch", "repo", p.repo.path, "error", err)
+			f.log.Warn("default branch", "repo", p.repo.path, "err", err)
 		}
 	}
 	var events []builder.Event
@@ -191,14 +191,14 @@ func (f *Forge) postReceive(ctx context.Context, p *push, updates []update) ([]b
 			continue
 		}
 		if _, err := f.opts.Store.Append(ctx, e); err != nil {
-			f.log.Error("push is not recorded yet", "repo", p.repo.path, "event", e.ID, "error", err)
+			f.log.Error("push is not recorded yet", "repo", p.repo.path, "event", e.ID, "err", err)
 			return events, &refusal{"pushed, but " + unavailable(err) + "; the build starts by itself when it is back"}
 		}
 		events = append(events, e)
 	}
 	if len(ids) > 0 {
 		if err := f.opts.Store.DropIntents(ctx, p.repo.key(), ids...); err != nil {
-			f.log.Warn("intents stay until the next reconciliation", "repo", p.repo.path, "error", err)
+			f.log.Warn("intents stay until the next reconciliation", "repo", p.repo.path, "err", err)
 		}
 	}
 	p.release(confirmed)

@@ -40,7 +40,7 @@ func (f *Forge) reconciling(ctx context.Context) {
 func (f *Forge) reconcileAll(ctx context.Context) {
 	repos, err := f.repositories()
 	if err != nil {
-		f.log.Error("reconciliation", "error", err)
+		f.log.Error("reconciliation", "err", err)
 		return
 	}
 	for _, r := range repos {
@@ -54,7 +54,7 @@ func (f *Forge) reconcileAll(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			f.log.Warn("reconciliation", "repo", r.path, "error", err)
+			f.log.Warn("reconciliation", "repo", r.path, "err", err)
 		}
 		if errors.Is(err, builder.ErrUnavailable) {
 			return
@@ -185,7 +185,7 @@ func (f *Forge) sweep() {
 		for _, path := range left {
 			if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > leftover {
 				if err := os.RemoveAll(path); err != nil {
-					f.log.Warn("sweep", "error", err)
+					f.log.Warn("sweep", "err", err)
 				}
 			}
 		}

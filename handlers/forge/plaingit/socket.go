@@ -66,7 +66,7 @@ func (f *Forge) accepting(listener net.Listener, work *sync.WaitGroup) {
 			return
 		}
 		if err != nil {
-			f.log.Error("hook socket", "error", err)
+			f.log.Error("hook socket", "err", err)
 			select {
 			case <-time.After(100 * time.Millisecond): // out of file descriptors, mostly
 			case <-f.stopping.Done():
@@ -86,7 +86,7 @@ func (f *Forge) answer(conn net.Conn) {
 	_ = conn.SetReadDeadline(time.Now().Add(decided))
 	var req request
 	if err := json.NewDecoder(io.LimitReader(conn, maxRequest)).Decode(&req); err != nil {
-		f.log.Warn("hook cannot be read", "error", err)
+		f.log.Warn("hook cannot be read", "err", err)
 		return
 	}
 	f.mu.Lock()
@@ -117,7 +117,7 @@ func (f *Forge) answerPre(p *push, req request, out *pusher) int {
 	case errors.As(err, &refused):
 		out.say("registry-build: " + refused.sentence)
 	default:
-		f.log.Error("push refused", "repo", p.repo.path, "push", p.id, "error", err)
+		f.log.Error("push refused", "repo", p.repo.path, "push", p.id, "err", err)
 		out.say("registry-build: the server could not take the push (its log says why); nothing was pushed")
 	}
 	return 1
@@ -130,7 +130,7 @@ func (f *Forge) answerPost(conn net.Conn, p *push, req request, out *pusher) {
 		if errors.As(err, &refused) {
 			out.say("registry-build: " + refused.sentence)
 		} else {
-			f.log.Error("post-receive", "repo", p.repo.path, "push", p.id, "error", err)
+			f.log.Error("post-receive", "repo", p.repo.path, "push", p.id, "err", err)
 		}
 		return
 	}

@@ -49,7 +49,7 @@ func (f *Forge) stream(w http.ResponseWriter, cmd *exec.Cmd, body io.Reader, gon
 	<-sent
 	if err != nil {
 		// Mostly the client's doing: a lost connection, a refused push.
-		f.log.Debug("git ended", "command", cmd.Args[1], "error", err, "stderr", stderr.String())
+		f.log.Debug("git ended", "command", cmd.Args[1], "err", err, "stderr", stderr.String())
 	}
 	if err != nil && written == 0 {
 		return fmt.Errorf("git %s: %w: %s", cmd.Args[1], err, stderr.String())
