@@ -65,6 +65,7 @@ type Source interface {
 
 const (
 	extendEvery   = 5 * time.Second
+	decideLimit   = 2 * time.Minute // a fetch that hangs is tried again
 	deferAtMost   = 5 * time.Minute
 	giveUpOnEvent = 12 // attempts, about half an hour
 )
@@ -107,14 +108,18 @@ func (d *Dispatcher) dispatch(ctx context.Context, l *EventLease) {
 	// Deciding outlives a stop by design: it takes milliseconds, and giving
 	// the event back would only repeat them.
 	work := context.WithoutCancel(ctx)
-	held, lost := context.WithCancel(work)
-	defer lost()
-	go d.extend(held, lost, l, log)
+	held, lose := context.WithCancelCause(work)
+	var extending sync.WaitGroup
+	extending.Go(func() { d.extend(held, lose, l, log) })
+	defer extending.Wait()
+	defer lose(nil)
 
-	decision, err := d.decide(held, l)
+	limited, done := context.WithTimeout(held, decideLimit)
+	decision, err := d.decide(limited, l)
+	done()
 	switch {
 	case err == nil:
-	case held.Err() != nil:
+	case errors.Is(context.Cause(held), ErrLeaseLost):
 		return // somebody else decides it
 	case l.Attempt < giveUpOnEvent:
 		wait := min(time.Second<<min(l.Attempt, 20), deferAtMost)
@@ -137,7 +142,8 @@ func (d *Dispatcher) dispatch(ctx context.Context, l *EventLease) {
 	log.Info("event decided", "builds", len(decision.Builds))
 }
 
-func (d *Dispatcher) extend(ctx context.Context, lost context.CancelFunc, l *EventLease, log *slog.Logger) {
+// extend renews the lease until ctx ends, or ends it when the lease is lost.
+func (d *Dispatcher) extend(ctx context.Context, lose context.CancelCauseFunc, l *EventLease, log *slog.Logger) {
 	tick := time.NewTicker(extendEvery)
 	defer tick.Stop()
 	for {
@@ -145,10 +151,13 @@ func (d *Dispatcher) extend(ctx context.Context, lost context.CancelFunc, l *Eve
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := d.Inbox.Extend(ctx, l); errors.Is(err, ErrLeaseLost) {
+			switch err := d.Inbox.Extend(ctx, l); {
+			case errors.Is(err, ErrLeaseLost):
 				log.Warn("event lease lost")
-				lost()
+				lose(ErrLeaseLost)
 				return
+			case err != nil && ctx.Err() == nil:
+				log.Debug("extend event lease", "err", err) // Decide will tell
 			}
 		}
 	}

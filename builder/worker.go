@@ -174,8 +174,10 @@ func (w *Worker) attempt(work context.Context, l *Lease) {
 	began := time.Now()
 	l.Build = l.Build.At(began) // the tags' build time is known now
 	ctx, cancel := context.WithCancelCause(work)
+	var held sync.WaitGroup
+	held.Go(func() { w.hold(ctx, cancel, l) })
+	defer held.Wait()
 	defer cancel(nil)
-	go w.hold(ctx, cancel, l)
 
 	// What ends the attempt must not end the telling of it.
 	after := context.WithoutCancel(work)
@@ -215,7 +217,9 @@ func (w *Worker) attempt(work context.Context, l *Lease) {
 	out.Close()
 	raw.Close()
 	w.redact(after, &a.result)
-	w.finish(after, l, state, a.result, log)
+	if state != "" {
+		w.finish(work, l, state, a.result, log)
+	}
 }
 
 // redact hides secrets in what is stored and reported beside the log.
@@ -223,21 +227,28 @@ func (w *Worker) redact(ctx context.Context, r *Result) {
 	for i := range r.Notes {
 		r.Notes[i].Message = w.Redactor.Redact(ctx, r.Notes[i].Message)
 	}
-	if f := r.Failure; f != nil {
+	if r.Failure != nil {
+		f := *r.Failure // whoever made it may keep it
 		for _, text := range []*string{&f.Message, &f.Excerpt, &f.Output} {
 			*text = w.Redactor.Redact(ctx, *text)
 		}
+		r.Failure = &f
 	}
 }
 
+const (
+	finishLimit = 15 * time.Minute // how long Redis may be away when a build ends
+	lastWords   = 5 * time.Second  // of it after the drain
+)
+
 // finish writes the end down, for as long as it takes: what was pushed must
-// not be forgotten because Redis was away for a moment.
-func (w *Worker) finish(ctx context.Context, l *Lease, s State, r Result, log *slog.Logger) {
-	if s == "" {
-		return
-	}
-	ctx, done := context.WithTimeout(ctx, time.Minute)
+// not be forgotten because Redis was away for some minutes. A worker that
+// stops does not wait for that; the build is another attempt's then, which
+// finds the same input built.
+func (w *Worker) finish(work context.Context, l *Lease, s State, r Result, log *slog.Logger) {
+	ctx, done := context.WithTimeout(context.WithoutCancel(work), finishLimit)
 	defer done()
+	defer context.AfterFunc(work, func() { time.AfterFunc(lastWords, done) })()
 	for {
 		var err error
 		if s == Queued {
@@ -247,8 +258,11 @@ func (w *Worker) finish(ctx context.Context, l *Lease, s State, r Result, log *s
 			err = w.Queue.Finish(ctx, l, s, r, fire...)
 		}
 		switch {
+		case err == nil && r.Failure != nil:
+			log.Info("build ended", "state", s, "digest", r.Digest, "failure", w.Redactor.Redact(ctx, r.Failure.Error()))
+			return
 		case err == nil:
-			log.Info("build ended", "state", s, "digest", r.Digest, "failure", r.Failure)
+			log.Info("build ended", "state", s, "digest", r.Digest)
 			return
 		case errors.Is(err, ErrLeaseLost) || ctx.Err() != nil:
 			log.Warn("build end not written", "state", s, "err", err)

@@ -55,7 +55,21 @@ func TestAttempt(t *testing.T) {
 					return builder.Solution{Digest: "sha256:one"}, nil
 				}
 			},
-			log: "trying again in 1s",
+			log: "something on the builder's side failed; trying again in 1s",
+		},
+		{
+			name: "a daemon that has stopped is asked again, and is nobody's broken Dockerfile", state: builder.Succeeded, digest: "sha256:one",
+			set: func(l *lab) {
+				var tries atomic.Int32
+				l.solve = func(context.Context, builder.SolveRequest, io.Writer) (builder.Solution, error) {
+					if tries.Add(1) == 1 {
+						return builder.Solution{}, &builder.Failure{Stage: builder.StageInternal,
+							Message: "the build daemon cannot be reached or has stopped; build again when it is back", Err: errAway}
+					}
+					return builder.Solution{Digest: "sha256:one"}, nil
+				}
+			},
+			log: "the build daemon cannot be reached or has stopped; trying again in 1s",
 		},
 		{
 			name: "tags that cannot be put fail the build, and it keeps its digest", state: builder.Failed, digest: "sha256:one",

@@ -1,0 +1,54 @@
+package builder
+
+import (
+	"context"
+	"io"
+	"io/fs"
+)
+
+// Context is a build context: a file system in the shape that BuildKit's
+// session reads, and the hash of all that it holds.
+type Context interface {
+	// Walk calls fn for target and everything below it in the order that
+	// BuildKit's receiver needs; "" or "/" is the root.
+	Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error
+	Open(name string) (io.ReadCloser, error)
+	// Hash covers paths, modes and contents of everything in the context.
+	Hash() string
+}
+
+// Solver builds one platform of one image. It may be called concurrently.
+type Solver interface {
+	// Inspect reads a Dockerfile without building it. A Dockerfile that does
+	// not parse is a *Failure with the line.
+	Inspect(ctx context.Context, dockerfile []byte, s Spec) (Inspection, error)
+	// Solve builds and pushes by digest, writing plain progress to log. The
+	// error is ctx's when ctx ended, else a *Failure: StageBuild with the
+	// failing line, StagePush when the registry refused.
+	Solve(ctx context.Context, r SolveRequest, log io.Writer) (Solution, error)
+}
+
+// Inspection is what a Dockerfile needs from outside.
+type Inspection struct {
+	Bases  []string // image references as BuildKit normalises them, in order, once each
+	Remote string   // a remote ADD or the like: its input cannot be known ("" if none)
+}
+
+// SolveRequest asks for one image of one platform.
+type SolveRequest struct {
+	ID          string // unique for the attempt
+	Spec        Spec
+	Dockerfile  []byte
+	Files       Context
+	SharedKey   string            // files already sent under this key are not sent again
+	Pins        map[string]string // base reference -> digest
+	Labels      map[string]string
+	Destination string // image repository with host; "" builds without pushing
+	Login       Login  // for the destination's registry
+}
+
+// Solution is what a solve made.
+type Solution struct {
+	Digest string
+	Notes  []Note
+}
