@@ -75,6 +75,9 @@ func (a apiAccess) Caller(r *http.Request) handlers.Caller {
 type apiCaller struct{ id *credential.Identity }
 
 func (c apiCaller) Name() string { return c.id.Name }
+func (c apiCaller) MayPush(image string) bool {
+	return c.id.May(credential.RegistryPush, image)
+}
 func (c apiCaller) MayUseAPI(repository string) bool {
 	return c.id.May(credential.API, repository)
 }

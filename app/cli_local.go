@@ -213,13 +213,13 @@ func nothingDecided(d builder.Decision) error {
 		lines = append(lines, d.Failure.Message)
 	}
 	for _, r := range d.Reasons {
-		lines = append(lines, reasonLine(r))
+		lines = append(lines, reasonLine(handlers.Reason(r)))
 	}
 	return errors.New(strings.Join(lines, "\n"))
 }
 
 // reasonLine is "image, rule (line 7): why".
-func reasonLine(r builder.Reason) string {
+func reasonLine(r handlers.Reason) string {
 	var b strings.Builder
 	b.WriteString("  " + r.Image)
 	if r.Rule != "" {

@@ -142,9 +142,13 @@ func refName(ref string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/")
 }
 
+// tagNames are the tags that a build put, or is going to put.
 func tagNames(b handlers.Build) string {
 	var names []string
 	for _, t := range b.Tags {
+		if b.FinishedAt != nil && !t.Put && t.HeldBy == "" {
+			continue
+		}
 		name := t.Name
 		if t.HeldBy != "" {
 			name += fmt.Sprintf(" (left on %.7s)", t.HeldBy)
@@ -225,12 +229,12 @@ func triggersCommand(s streams) *cobra.Command {
 	return c
 }
 
-func printTriggerRuns(w io.Writer, runs []builder.TriggerRun) {
+func printTriggerRuns(w io.Writer, runs []handlers.TriggerRun) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "TRIGGER\tCONDITION\tACTION\tRESULT\tTIME\tATTEMPTS\tTOOK")
 	for _, r := range runs {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.Trigger, r.Condition, r.Action,
-			strings.TrimSpace(r.State+" "+r.Error), r.StartedAt.Local().Format(time.DateTime), r.Attempts, r.Took.Round(time.Millisecond))
+			strings.TrimSpace(r.State+" "+r.Error), r.StartedAt.Local().Format(time.DateTime), r.Attempts, (time.Duration(r.DurationSeconds * float64(time.Second))).Round(time.Millisecond))
 	}
 	t.Flush()
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
+	"github.com/registry-build/registry-build/handlers"
 )
 
 func validateCommand(s streams) *cobra.Command {
@@ -109,7 +110,7 @@ func printDecision(w io.Writer, e builder.Event, d builder.Decision) {
 		fmt.Fprintln(w, "not built:")
 	}
 	for _, r := range d.Reasons {
-		fmt.Fprintln(w, reasonLine(r))
+		fmt.Fprintln(w, reasonLine(handlers.Reason(r)))
 	}
 	if d.Failure != nil {
 		fmt.Fprintln(w, d.Failure.Message)

@@ -177,8 +177,9 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	mux.Handle("/git/", git.Handler())
 	mux.Handle("/v2/", v2)
 	mux.Handle("/", pages.Routes())
+	routes := api.Routes()
 	for _, prefix := range []string{"/api/", "/hooks/", "/healthz", "/readyz"} {
-		mux.Handle(prefix, api.Routes())
+		mux.Handle(prefix, routes)
 	}
 	in.handler = mux
 	return in, nil
@@ -223,7 +224,7 @@ func (in *installation) run(ctx context.Context) error {
 		return done
 	}
 	door := &gate{open: in.handler}
-	server := &http.Server{Handler: door, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(in.log.Handler(), slog.LevelDebug)}
+	server := &http.Server{Handler: door, ConnState: door.track, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(in.log.Handler(), slog.LevelDebug)}
 	stored := start("store", base, in.store.Run)
 	hooked := start("git", base, in.git.Run)
 	carried := start("courier", base, in.courier.Run)
@@ -237,6 +238,7 @@ func (in *installation) run(ctx context.Context) error {
 	in.git.Detach() // a push lasts as long as its builds
 	<-dispatched
 	<-worked
+	door.hangUp()
 	grace, done := context.WithTimeout(base, shutdownGrace)
 	defer done()
 	if err := server.Shutdown(grace); err != nil {

@@ -66,48 +66,6 @@ func (s *Server) deleteBuild(w http.ResponseWriter, r *http.Request, c Caller) e
 	return nil
 }
 
-// TriggerRunList is the record of a build's triggers.
-type TriggerRunList struct {
-	Runs []builder.TriggerRun `json:"runs"`
-}
-
-func (s *Server) triggerRuns(w http.ResponseWriter, r *http.Request, c Caller) error {
-	rec, err := s.record(r, c)
-	if err != nil {
-		return err
-	}
-	runs, err := s.Outcomes.TriggerRuns(r.Context(), rec.ID)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusOK, TriggerRunList{Runs: append([]builder.TriggerRun{}, runs...)})
-}
-
-// StatusList is what a commit was told, the newest of each context.
-type StatusList struct {
-	Statuses []builder.Report `json:"statuses"`
-}
-
-func (s *Server) statuses(w http.ResponseWriter, r *http.Request, c Caller) error {
-	name, rev := r.PathValue("owner")+"/"+r.PathValue("name"), r.PathValue("commit")
-	repo, err := s.repository(r, c, name)
-	if err != nil {
-		return err
-	}
-	commit, err := s.Repositories.Resolve(r.Context(), repo, rev)
-	if errors.Is(err, builder.ErrNotFound) {
-		return refuse(http.StatusNotFound, "%s has no commit %s", name, rev)
-	}
-	if err != nil {
-		return err
-	}
-	reports, err := s.Outcomes.Statuses(r.Context(), repo.Key(), commit)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusOK, StatusList{Statuses: append([]builder.Report{}, reports...)})
-}
-
 // record is the build that the path names, if the caller may see it. One that
 // he may not see does not exist for him.
 func (s *Server) record(r *http.Request, c Caller) (builder.Record, error) {

@@ -24,14 +24,14 @@ type Build struct {
 	Rule       string   `json:"rule,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`
 
-	Destination  string         `json:"destination"`
-	Tags         []Tag          `json:"tags,omitempty"`
-	Digest       string         `json:"digest,omitempty"`
-	Reference    string         `json:"reference,omitempty"` // for docker pull
-	PromotedFrom string         `json:"promotedFrom,omitempty"`
-	Notes        []builder.Note `json:"notes,omitempty"`
-	Failure      *Failure       `json:"failure,omitempty"`
-	Reason       string         `json:"reason,omitempty"`
+	Destination  string   `json:"destination"`
+	Tags         []Tag    `json:"tags,omitempty"`
+	Digest       string   `json:"digest,omitempty"`
+	Reference    string   `json:"reference,omitempty"` // for docker pull
+	PromotedFrom string   `json:"promotedFrom,omitempty"`
+	Notes        []Note   `json:"notes,omitempty"`
+	Failure      *Failure `json:"failure,omitempty"`
+	Reason       string   `json:"reason,omitempty"`
 
 	Place           int        `json:"place,omitempty"` // in the queue, from 1
 	Attempt         int        `json:"attempt"`
@@ -47,6 +47,15 @@ type Tag struct {
 	Name   string `json:"name"`
 	Put    bool   `json:"put"`              // it names the build's digest
 	HeldBy string `json:"heldBy,omitempty"` // commit that it was left on
+}
+
+// Note is a remark of the Dockerfile's linter, or the like.
+type Note struct {
+	File    string `json:"file,omitempty"`
+	Line    int    `json:"line,omitempty"`
+	EndLine int    `json:"endLine,omitempty"`
+	Message string `json:"message"`
+	URL     string `json:"url,omitempty"` // what the remark is about
 }
 
 // Failure is why a build failed, for the person who pushed.
@@ -68,11 +77,14 @@ func BuildOf(r builder.Record, registry, url string) Build {
 		Repository: r.Repository.FullName(), Forge: r.Repository.Forge,
 		Image: r.Image, Ref: r.Ref, Commit: r.Commit, Actor: r.Actor, Event: r.EventID, Rule: r.Rule, Warnings: r.Warnings,
 		Destination: builder.FullDestination(registry, r.Destination), Digest: r.Digest, PromotedFrom: r.From,
-		Notes: r.Notes, Reason: r.Reason, Place: r.Place, Attempt: r.Attempt, AcceptedAt: r.AcceptedAt,
+		Reason: r.Reason, Place: r.Place, Attempt: r.Attempt, AcceptedAt: r.AcceptedAt,
 		StartedAt: timeOf(r.StartedAt), FinishedAt: timeOf(r.FinishedAt), URL: url + "/builds/" + r.ID,
 	}
 	if b.StartedAt != nil && b.FinishedAt != nil {
 		b.DurationSeconds = b.FinishedAt.Sub(*b.StartedAt).Seconds()
+	}
+	for _, n := range r.Notes {
+		b.Notes = append(b.Notes, Note(n))
 	}
 	if r.Digest != "" {
 		b.Reference = b.Destination + "@" + r.Digest

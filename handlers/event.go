@@ -10,12 +10,21 @@ import (
 
 // EventAnswer is an event and, once it is decided, what it came to.
 type EventAnswer struct {
-	Event   string           `json:"event"`
-	Builds  []Build          `json:"builds"`
-	Reasons []builder.Reason `json:"reasons,omitempty"`
-	Hint    string           `json:"hint,omitempty"`
-	Errors  []string         `json:"errors,omitempty"`  // of the build file, each with its line
-	Pending bool             `json:"pending,omitempty"` // not decided yet
+	Event   string   `json:"event"`
+	Builds  []Build  `json:"builds"`
+	Reasons []Reason `json:"reasons,omitempty"`
+	Hint    string   `json:"hint,omitempty"`
+	Errors  []string `json:"errors,omitempty"`  // of the build file, each with its line
+	Pending bool     `json:"pending,omitempty"` // not decided yet
+}
+
+// Reason says why an image, or one of its rules, did not build.
+type Reason struct {
+	Image   string `json:"image,omitempty"`
+	Rule    string `json:"rule,omitempty"` // as people wrote it, none for the whole image
+	Line    int    `json:"line,omitempty"` // of the rule in the build file
+	Message string `json:"message"`
+	Error   bool   `json:"error,omitempty"` // it should have built: somebody must mend something
 }
 
 func (s *Server) getEvent(w http.ResponseWriter, r *http.Request, c Caller) error {
@@ -51,7 +60,7 @@ func pending(eventID string) EventAnswer {
 // answer tells what an event came to, with its builds as they stand now. Those
 // that were deleted since are left out.
 func (s *Server) answer(ctx context.Context, eventID string, d builder.Decision) (EventAnswer, error) {
-	a := EventAnswer{Event: eventID, Builds: []Build{}, Reasons: d.Reasons, Hint: d.Hint}
+	a := EventAnswer{Event: eventID, Builds: []Build{}, Hint: d.Hint}
 	for _, b := range d.Builds {
 		rec, err := s.Builds.Build(ctx, b.ID)
 		if errors.Is(err, builder.ErrNotFound) {
@@ -61,6 +70,9 @@ func (s *Server) answer(ctx context.Context, eventID string, d builder.Decision)
 			return a, err
 		}
 		a.Builds = append(a.Builds, s.build(rec))
+	}
+	for _, r := range d.Reasons {
+		a.Reasons = append(a.Reasons, Reason(r))
 	}
 	for _, problem := range d.Invalid {
 		a.Errors = append(a.Errors, problem.String())

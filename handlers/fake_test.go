@@ -232,6 +232,8 @@ func (c caller) MayUseAPI(repository string) bool {
 	return c.prefix != "none/" && (repository == "" || strings.HasPrefix(repository, c.prefix))
 }
 
+func (c caller) MayPush(image string) bool { return strings.HasPrefix(image, c.prefix) }
+
 // watcher may use the API and push no image.
 type watcher struct{ caller }
 
@@ -243,7 +245,7 @@ var (
 	_ handlers.Outcomes     = (*fake)(nil)
 	_ handlers.Repositories = (*fake)(nil)
 	_ handlers.Access       = (*fake)(nil)
-	_ handlers.Pusher       = watcher{}
+	_ handlers.Caller       = watcher{}
 )
 
 const secret = "It's a Secret to Everybody"

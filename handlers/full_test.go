@@ -227,13 +227,13 @@ func TestLife(t *testing.T) {
 	}
 	var runs handlers.TriggerRunList
 	h.ask("GET", "/api/v1/builds/"+id+"/triggers", "", 200, &runs)
-	if diff := cmp.Diff([]builder.TriggerRun{run}, runs.Runs); diff != "" {
+	if diff := cmp.Diff([]handlers.TriggerRun{{Trigger: "audit", State: "succeeded", Attempts: 2}}, runs.Runs); diff != "" {
 		t.Errorf("triggers (-want +got):\n%s", diff)
 	}
 	for _, rev := range []string{main, main[:7], url.PathEscape("refs/heads/main")} {
 		var list handlers.StatusList
 		h.ask("GET", "/api/v1/statuses/acme/hello/"+rev, "", 200, &list)
-		if diff := cmp.Diff([]builder.Report{report}, list.Statuses); diff != "" {
+		if diff := cmp.Diff([]handlers.Status{{Context: "registry-build/api", State: "success", UpdatedAt: report.UpdatedAt}}, list.Statuses); diff != "" {
 			t.Errorf("statuses of %s (-want +got):\n%s", rev, diff)
 		}
 	}

@@ -109,7 +109,7 @@ func TestNothingBuilt(t *testing.T) {
 		{"build file is wrong", builder.Decision{Invalid: []config.Diagnostic{{File: ".registry-build.yml", Line: 3, Col: 5, Message: `unknown key "imge"`}}},
 			handlers.EventAnswer{Errors: []string{`.registry-build.yml:3:5: unknown key "imge"`}}},
 		{"no rule", builder.Decision{Reasons: []builder.Reason{{Image: "api", Message: "no"}}},
-			handlers.EventAnswer{Reasons: []builder.Reason{{Image: "api", Message: "no"}}}},
+			handlers.EventAnswer{Reasons: []handlers.Reason{{Image: "api", Message: "no"}}}},
 		{"commit is gone", builder.Decision{Failure: &builder.Failure{Message: "gone", Err: errors.New("not told")}},
 			handlers.EventAnswer{Errors: []string{"gone"}}},
 	} {

@@ -70,12 +70,9 @@ type Caller interface {
 	// MayUseAPI reports whether the token reaches the repository owner/name;
 	// of "", whether it reaches any at all.
 	MayUseAPI(repository string) bool
-}
-
-// Pusher is a Caller whose right to push images is known apart. Who uploads a
-// Dockerfile decides what is in the image, so he needs that right too.
-type Pusher interface {
-	MayPush(image string) bool // owner/name in the default registry
+	// MayPush reports whether the token may push the image owner/name of the
+	// default registry: who uploads a Dockerfile decides what is in the image.
+	MayPush(image string) bool
 }
 
 // Server serves the intake and the API.

@@ -35,7 +35,7 @@ func uploadEvent(req BuildRequest, c Caller) (builder.Event, error) {
 	if !ok {
 		return refused(http.StatusBadRequest, `"destination" is %q; it must be owner/name in the default registry, in small letters and digits with single . _ - between them`, req.Destination)
 	}
-	if p, known := c.(Pusher); !c.MayUseAPI(req.Destination) || known && !p.MayPush(req.Destination) {
+	if !c.MayUseAPI(req.Destination) || !c.MayPush(req.Destination) {
 		return refused(http.StatusForbidden, "token %s may not push to %s", c.Name(), req.Destination)
 	}
 	return builder.Event{

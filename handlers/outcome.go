@@ -1,0 +1,91 @@
+package handlers
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/registry-build/registry-build/builder"
+)
+
+// TriggerRun is what one trigger of a build did.
+type TriggerRun struct {
+	Trigger         string    `json:"trigger"`
+	Condition       string    `json:"condition"` // as people wrote it
+	Action          string    `json:"action"`
+	Tags            []string  `json:"tags,omitempty"`
+	State           string    `json:"state"` // waiting, succeeded, failed
+	Attempts        int       `json:"attempts"`
+	Answer          string    `json:"answer,omitempty"` // of the other side, redacted and cut
+	Error           string    `json:"error,omitempty"`
+	StartedAt       time.Time `json:"startedAt"`
+	DurationSeconds float64   `json:"durationSeconds"` // of the last attempt
+}
+
+// TriggerRunList is the record of a build's triggers.
+type TriggerRunList struct {
+	Runs []TriggerRun `json:"runs"`
+}
+
+func (s *Server) triggerRuns(w http.ResponseWriter, r *http.Request, c Caller) error {
+	rec, err := s.record(r, c)
+	if err != nil {
+		return err
+	}
+	runs, err := s.Outcomes.TriggerRuns(r.Context(), rec.ID)
+	if err != nil {
+		return err
+	}
+	list := TriggerRunList{Runs: []TriggerRun{}}
+	for _, run := range runs {
+		list.Runs = append(list.Runs, TriggerRun{
+			Trigger: run.Trigger, Condition: run.Condition, Action: run.Action, Tags: run.Tags, State: run.State,
+			Attempts: run.Attempts, Answer: run.Answer, Error: run.Error, StartedAt: run.StartedAt, DurationSeconds: run.Took.Seconds(),
+		})
+	}
+	return writeJSON(w, http.StatusOK, list)
+}
+
+// Status is what a commit was told under one context.
+type Status struct {
+	Context     string    `json:"context"` // registry-build, registry-build/<image>
+	State       string    `json:"state"`   // pending, success, failure, error
+	Description string    `json:"description"`
+	Ref         string    `json:"ref,omitempty"`
+	Build       string    `json:"build,omitempty"` // ID; none for the aggregate
+	Event       string    `json:"event"`
+	UpdatedAt   time.Time `json:"updatedAt"`
+}
+
+// StatusList is what a commit was told, the newest of each context.
+type StatusList struct {
+	Commit   string   `json:"commit"`
+	Statuses []Status `json:"statuses"`
+}
+
+func (s *Server) statuses(w http.ResponseWriter, r *http.Request, c Caller) error {
+	name, rev := r.PathValue("owner")+"/"+r.PathValue("name"), r.PathValue("commit")
+	repo, err := s.repository(r, c, name)
+	if err != nil {
+		return err
+	}
+	commit, err := s.Repositories.Resolve(r.Context(), repo, rev)
+	if errors.Is(err, builder.ErrNotFound) {
+		return refuse(http.StatusNotFound, "%s has no commit %s", name, rev)
+	}
+	if err != nil {
+		return err
+	}
+	reports, err := s.Outcomes.Statuses(r.Context(), repo.Key(), commit)
+	if err != nil {
+		return err
+	}
+	list := StatusList{Commit: commit, Statuses: []Status{}}
+	for _, p := range reports {
+		list.Statuses = append(list.Statuses, Status{
+			Context: p.Context, State: string(p.State), Description: p.Description,
+			Ref: p.Ref, Build: p.BuildID, Event: p.EventID, UpdatedAt: p.UpdatedAt,
+		})
+	}
+	return writeJSON(w, http.StatusOK, list)
+}
