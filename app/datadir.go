@@ -105,7 +105,7 @@ func (d *dataDir) listen(address string) (net.Listener, error) {
 	if err == nil {
 		l, err := net.Listen("tcp", "127.0.0.1:"+strings.TrimSpace(string(kept)))
 		if err != nil {
-			return nil, fmt.Errorf("%w; this data folder has always used that port (%s): free it, or name another with `listen:` in the server file", err, file)
+			return nil, fmt.Errorf("%w; this data folder has always used that port (%s): stop what uses it, perhaps another `registry-build up`, or name another with `listen:` in the server file", err, file)
 		}
 		return l, nil
 	}

@@ -1,8 +1,10 @@
 package app
 
 import (
+	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -11,6 +13,7 @@ import (
 type gate struct {
 	open   http.Handler
 	closed atomic.Bool
+	fresh  sync.Map // net.Conn that has not sent a request
 }
 
 func (g *gate) close() { g.closed.Store(true) }
@@ -22,4 +25,22 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.open.ServeHTTP(w, r)
+}
+
+// track is a server's ConnState.
+func (g *gate) track(c net.Conn, s http.ConnState) {
+	if s == http.StateNew {
+		g.fresh.Store(c, nil)
+		return
+	}
+	g.fresh.Delete(c)
+}
+
+// hangUp closes connections that nobody has used yet. HTTP clients open some
+// in advance, and Shutdown would wait five seconds for each to send something.
+func (g *gate) hangUp() {
+	g.fresh.Range(func(c, _ any) bool {
+		c.(net.Conn).Close()
+		return true
+	})
 }
