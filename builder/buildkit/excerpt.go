@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	neighbours   = 3   // lines shown before and after the failing ones
-	excerptLines = 30  // at most, of the failing ones
-	excerptWidth = 200 // characters of a line
-	commandWidth = 80  // characters of a command in a sentence
+	neighbours    = 3    // lines shown before and after the failing ones
+	excerptLines  = 30   // at most, of the failing ones
+	excerptWidth  = 200  // characters of a line
+	commandWidth  = 80   // characters of a command in a sentence
+	sentenceWidth = 1000 // characters of a failure or a note, which may quote the Dockerfile
 )
 
 // lines is a range of lines of a file, from 1, both ends included.

@@ -43,7 +43,7 @@ func explain(err error, r builder.SolveRequest, p *progress) *builder.Failure {
 		f.Message = at + ": " + exitSentence(cmd, exit, f.Output)
 		return f
 	}
-	f.Message = at + ": " + reason(err, cmd, r)
+	f.Message = shorten(at+": "+reason(err, cmd, r), sentenceWidth)
 	return f
 }
 

@@ -103,6 +103,16 @@ func TestBuildFailures(t *testing.T) {
 			want:       builder.Failure{Message: `Dockerfile:4: no secret "npmrc" was given to this build`, Line: 4},
 		},
 		{
+			name:       "the host's network",
+			dockerfile: shell + "RUN --network=host true\n",
+			want:       builder.Failure{Message: `Dockerfile: a step asks for network.host, which no build here gets: remove RUN's --network or --security`},
+		},
+		{
+			name:       "rights of the host",
+			dockerfile: "# syntax=docker/dockerfile:1-labs\n" + shell + "RUN --security=insecure true\n",
+			want:       builder.Failure{Message: `Dockerfile: a step asks for security.insecure, which no build here gets: remove RUN's --network or --security`},
+		},
+		{
 			name:       "unknown instruction",
 			dockerfile: "FROM scratch\nCOPPY a b\n",
 			want:       builder.Failure{Message: `Dockerfile:2: unknown instruction: COPPY (did you mean COPY?)`, Line: 2},

@@ -26,13 +26,21 @@ import (
 // platforms expanded as in a build. It reads nothing but its arguments.
 //
 // What the ONBUILD lines of a base bring along stays unseen; the base's digest
-// stands for them.
-func (s *Solver) Inspect(ctx context.Context, dockerfile []byte, spec builder.Spec) (builder.Inspection, error) {
+// stands for them. A Dockerfile that is out of all bounds is a *Failure.
+func (s *Solver) Inspect(ctx context.Context, dockerfile []byte, spec builder.Spec) (result builder.Inspection, err error) {
 	request := builder.SolveRequest{Spec: spec, Dockerfile: dockerfile}
 	attrs, err := frontendAttrs(request)
 	if err != nil {
 		return builder.Inspection{}, err
 	}
+	if err := checkBounds(dockerfile, spec); err != nil {
+		return builder.Inspection{}, err
+	}
+	defer func() { // a stranger's file in somebody else's parser, in our process
+		if p := recover(); p != nil {
+			result, err = builder.Inspection{}, explain(fmt.Errorf("reading the Dockerfile went wrong: %v", p), request, nil)
+		}
+	}()
 	asked := &questions{}
 	caps := pb.Caps.CapSet(pb.Caps.All())
 	opt := dockerfile2llb.ConvertOpt{
@@ -61,7 +69,7 @@ func (s *Solver) Inspect(ctx context.Context, dockerfile []byte, spec builder.Sp
 	if err == nil {
 		var sources []source
 		if sources, err = sourcesOf(ctx, translated.State); err == nil {
-			return asked.inspection(sources, dockerfileName(spec)), nil
+			return asked.inspection(sources, dockerfileName(spec))
 		}
 	}
 	if ctx.Err() != nil {
@@ -151,7 +159,11 @@ func lineAt(def *llb.Definition, id digest.Digest) int {
 }
 
 // inspection puts bases in the order of the lines that first name them.
-func (q *questions) inspection(sources []source, file string) builder.Inspection {
+func (q *questions) inspection(sources []source, file string) (builder.Inspection, error) {
+	if n := len(q.refs); n > maxBases { // each is asked of its registry
+		return builder.Inspection{}, &builder.Failure{Stage: builder.StageBuild, File: file,
+			Message: fmt.Sprintf("%s: the build reads %d images; at most %d are allowed", file, n, maxBases)}
+	}
 	const unknown = 1 << 30
 	lineOf := map[string]int{}
 	var result builder.Inspection
@@ -178,5 +190,5 @@ func (q *questions) inspection(sources []source, file string) builder.Inspection
 	result.Bases = slices.SortedFunc(maps.Keys(q.refs), func(a, b string) int {
 		return cmp.Or(cmp.Compare(position(a), position(b)), cmp.Compare(a, b))
 	})
-	return result
+	return result, nil
 }

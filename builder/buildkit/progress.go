@@ -174,11 +174,18 @@ func (p *progress) failedStep(named digest.Digest) *step {
 	return nil
 }
 
+// maxNotes is how many remarks anybody reads. A Dockerfile can be written to
+// have one for every line, and they are stored with the build.
+const maxNotes = 100
+
 // notes turns the frontend's warnings into remarks at lines.
 func (p *progress) notes() []builder.Note {
 	var notes []builder.Note
 	for _, w := range p.warnings {
-		n := builder.Note{Message: string(w.Short), URL: w.URL}
+		if len(notes) == maxNotes {
+			return append(notes, builder.Note{Message: "there are more warnings; the build's log has them"})
+		}
+		n := builder.Note{Message: shorten(string(w.Short), sentenceWidth), URL: w.URL}
 		if w.SourceInfo != nil {
 			n.File = w.SourceInfo.Filename
 		}

@@ -3,6 +3,7 @@ package buildkit
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,17 @@ func TestProgressClamps(t *testing.T) {
 	if diff := cmp.Diff([]time.Time{start, start, start, after, start},
 		[]time.Time{*running.Started, *done.Started, *done.Completed, *own.Started, log.Timestamp}); diff != "" {
 		t.Errorf("times (-want +got):\n%s", diff)
+	}
+}
+
+func TestNotesAreLimited(t *testing.T) {
+	p := newProgress()
+	for i := range 50_000 {
+		p.warnings = append(p.warnings, &client.VertexWarning{Short: []byte(strconv.Itoa(i) + strings.Repeat("w", 5000))})
+	}
+	notes := p.notes()
+	if len(notes) != 101 || notes[100].Message != "there are more warnings; the build's log has them" || len(notes[0].Message) > 1100 {
+		t.Errorf("%d notes, the first with %d bytes, the last %q", len(notes), len(notes[0].Message), notes[len(notes)-1].Message)
 	}
 }
 

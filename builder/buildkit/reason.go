@@ -34,6 +34,7 @@ var (
 	missingPath   = regexp.MustCompile(`failed to (?:calculate checksum of ref|compute cache key)[^"]*"([^"]*)": not found`)
 	missingSecret = regexp.MustCompile(`secret (\S+): not found`)
 	missingStage  = regexp.MustCompile(`target stage "([^"]*)" could not be found`)
+	entitlement   = regexp.MustCompile(`failed to load LLB: (\S+) is not allowed`)
 	badName       = regexp.MustCompile(`failed to parse stage name ("[^"]*"): (?:invalid reference format: )?`)
 	baseRef       = regexp.MustCompile(`failed to resolve source metadata for ([^\s]+): `)
 	fromFlag      = regexp.MustCompile(`(?i)(?:--from=|[,=]from=|^FROM (?:--\S+ )*)([^\s,]+)`)
@@ -53,6 +54,9 @@ func reason(err error, cmd string, r builder.SolveRequest) string {
 	}
 	if m := missingStage.FindStringSubmatch(text); m != nil {
 		return fmt.Sprintf("there is no stage %q to build: %s", m[1], stages(r.Dockerfile))
+	}
+	if m := entitlement.FindStringSubmatch(text); m != nil {
+		return fmt.Sprintf("a step asks for %s, which no build here gets: remove RUN's --network or --security", m[1])
 	}
 	if m := badName.FindStringSubmatchIndex(text); m != nil {
 		return fmt.Sprintf("%s is not an image name: %s", text[m[2]:m[3]], clean(text[m[1]:]))

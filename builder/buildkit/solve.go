@@ -35,7 +35,9 @@ func (s *Solver) Solve(ctx context.Context, r builder.SolveRequest, log io.Write
 	}
 	readable, broken := context.WithCancelCause(ctx)
 	defer broken(nil)
-	r.Files = watchedFiles{r.Files, broken}
+	if r.Files != nil {
+		r.Files = watchedFiles{r.Files, broken}
+	}
 	opt, err := s.solveOpt(r)
 	if err != nil {
 		return builder.Solution{}, err
