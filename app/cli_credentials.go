@@ -34,7 +34,6 @@ func openCredentials(f *serverFlags) (*credential.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer dir.close()
 	return credential.Open(dir.path("credentials"), firstOf(cfg.KeyFile, dir.path("credentials", "key.txt")))
 }
 

@@ -160,7 +160,7 @@ func (b *localBuild) builderAddress() (string, error) {
 	if address := os.Getenv("BUILDKIT_HOST"); address != "" {
 		return address, nil
 	}
-	dir, err := openDataDir(b.flags.data)
+	dir, err := dataDirAt(b.flags.data)
 	if err != nil {
 		return "", err
 	}

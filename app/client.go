@@ -32,16 +32,19 @@ func newClient(server, tokenFile, dir string) (*client, error) {
 		token:  os.Getenv("REGISTRY_BUILD_TOKEN"),
 		http:   &http.Client{},
 	}
-	local := dataPath(dir)
+	local, err := dataDirAt(dir)
+	if err != nil {
+		return nil, err
+	}
 	if c.server == "" {
-		port, err := os.ReadFile(local("url"))
+		port, err := os.ReadFile(local.path("url"))
 		if err != nil {
 			return nil, fmt.Errorf("no server: name one with --server or REGISTRY_BUILD_SERVER, or start `registry-build up`")
 		}
 		c.server = strings.TrimSpace(string(port))
 	}
 	if tokenFile != "" || c.token == "" {
-		file := firstOf(tokenFile, local("token"))
+		file := firstOf(tokenFile, local.path("token"))
 		data, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("no token: %w; name a file with --token-file, or set REGISTRY_BUILD_TOKEN", err)

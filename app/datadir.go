@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/adrg/xdg"
 )
@@ -21,11 +24,22 @@ const preferredPort = 5080
 // dataDir is the folder of one installation.
 type dataDir struct {
 	root string
-	run  string // sockets: a path that stays under the 108 bytes of a unix socket
+	run  string // sockets; "" where there is none yet
 }
 
-// openDataDir makes the folder and its rooms. "" is the user's data folder.
-func openDataDir(root string) (*dataDir, error) {
+const (
+	// maxRun leaves room for a socket's name: its path may have 107 bytes.
+	maxRun = 80
+	// runFile names the folder of the sockets where the data folder's own
+	// path is too long for them.
+	runFile = "run.path"
+	// dataLock is how long a second process waits for the first to be gone.
+	dataLock = 2 * time.Second
+)
+
+// dataDirAt names the folder without making anything. "" is the user's data
+// folder.
+func dataDirAt(root string) (*dataDir, error) {
 	if root == "" {
 		root = filepath.Join(xdg.DataHome, "registry-build")
 	}
@@ -34,20 +48,71 @@ func openDataDir(root string) (*dataDir, error) {
 		return nil, err
 	}
 	d := &dataDir{root: root}
-	for _, room := range []string{"bin", "buildkit", "credentials", "git", "log", "mirrors", "redis", "registry", "run", "session"} {
-		if err := os.MkdirAll(filepath.Join(root, room), 0o700); err != nil {
-			return nil, fmt.Errorf("data folder: %w", err)
-		}
+	if d.run = d.path("run"); len(d.run) <= maxRun {
+		return d, nil
 	}
-	d.run = d.path("run")
-	if len(d.run) > 80 {
-		short, err := os.MkdirTemp("", "rb-run-")
-		if err != nil {
-			return nil, err
-		}
-		d.run = short
+	d.run = ""
+	if kept, err := os.ReadFile(d.path(runFile)); err == nil && private(string(kept)) {
+		d.run = string(kept)
 	}
 	return d, nil
+}
+
+// private reports whether it is a folder of ours that nobody else can enter:
+// those for temporary files are swept, and anybody can make one of that name.
+func private(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 {
+		return false
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(owner.Uid) == os.Geteuid()
+}
+
+// openDataDir makes the folder and its rooms.
+func openDataDir(root string) (*dataDir, error) {
+	d, err := dataDirAt(root)
+	if err != nil {
+		return nil, err
+	}
+	for _, room := range []string{"bin", "buildkit", "credentials", "git", "log", "mirrors", "redis", "registry", "run"} {
+		if err := os.MkdirAll(d.path(room), 0o700); err != nil {
+			return nil, fmt.Errorf("data folder: %w; name another with --data", err)
+		}
+	}
+	return d, nil
+}
+
+// moveIn takes the folder for this process alone, and makes the folder of its
+// sockets. leave ends both.
+func (d *dataDir) moveIn(ctx context.Context) (leave func(), err error) {
+	lock, err := lockFile(ctx, d.path("lock"), dataLock)
+	if errors.Is(err, errLocked) {
+		pid, _ := os.ReadFile(d.path("lock"))
+		return nil, fmt.Errorf("another registry-build (process %s) uses %s; stop it, or name another folder with --data", pid, d.root)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	// For the sentence above; the lock holds without it.
+	lock.Truncate(0)
+	lock.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
+	if d.run == "" {
+		if d.run, err = os.MkdirTemp("", "rb-run-"); err == nil {
+			err = os.WriteFile(d.path(runFile), []byte(d.run), 0o600)
+		}
+		if err != nil {
+			lock.Close()
+			return nil, fmt.Errorf("folder of the sockets: %w", err)
+		}
+	}
+	return func() {
+		if d.run != d.path("run") {
+			os.RemoveAll(d.run)
+			os.Remove(d.path(runFile))
+		}
+		lock.Close()
+	}, nil
 }
 
 func (d *dataDir) path(elem ...string) string {
@@ -55,13 +120,6 @@ func (d *dataDir) path(elem ...string) string {
 }
 
 func (d *dataDir) socket(name string) string { return filepath.Join(d.run, name+".sock") }
-
-// close removes what only a running process needs.
-func (d *dataDir) close() {
-	if d.run != d.path("run") {
-		os.RemoveAll(d.run)
-	}
-}
 
 // find looks for a program beside our own binary, in the data folder's bin
 // and on PATH.
@@ -132,12 +190,4 @@ func (d *dataDir) secret(name string) ([]byte, error) {
 	data = make([]byte, 32)
 	rand.Read(data) // never fails: crypto/rand
 	return data, os.WriteFile(file, data, 0o600)
-}
-
-// dataPath names files of a data folder without making it; "" is the user's.
-func dataPath(root string) func(name string) string {
-	if root == "" {
-		root = filepath.Join(xdg.DataHome, "registry-build")
-	}
-	return func(name string) string { return filepath.Join(root, name) }
 }

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	childReady  = 30 * time.Second // from start to the first answer
+	childReady  = 2 * time.Minute  // from start to the first answer: a Redis of some GB loads for a while
 	childStop   = 10 * time.Second // from SIGTERM to SIGKILL
 	childLock   = 15 * time.Second // for one that a killed parent left behind
 	restartWait = time.Second
@@ -27,14 +27,15 @@ const (
 // child is a server that runs under us: redis-server or buildkitd. It dies
 // with us, even when we are killed, and is started again when it dies alone.
 type child struct {
-	name  string
-	path  string
-	args  []string
-	env   []string
-	dir   string // its lock lives here: one such child per folder, whoever started it
-	log   string // file for its output
-	ready func(ctx context.Context) error
-	slog  *slog.Logger
+	name   string
+	path   string
+	args   []string
+	env    []string
+	dir    string                          // its lock lives here: one such child per folder, whoever started it
+	log    string                          // file for its output
+	before func(ctx context.Context) error // each start, if any: what the last one may have left
+	ready  func(ctx context.Context) error
+	slog   *slog.Logger
 }
 
 // Run starts the child, calls started once it answers, and keeps it running
@@ -46,19 +47,21 @@ func (c *child) Run(ctx context.Context, started func()) error {
 		return err
 	}
 	defer lock.Close()
-	for first := true; ; first = false {
+	running := false
+	for {
 		err := c.once(ctx, lock, func() {
-			if first {
+			if !running {
+				running = true
 				started()
 			}
 		})
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil
+		case !running:
+			return fmt.Errorf("%s did not start: %w", c.name, err)
 		}
-		if first && errors.Is(err, errNotReady) {
-			return err
-		}
-		c.slog.Error("child ended, starting it again", "child", c.name, "err", err)
+		c.slog.Error("child ended, starting it again", "child", c.name, "err", err, "log", c.log+oldLog)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -67,10 +70,20 @@ func (c *child) Run(ctx context.Context, started func()) error {
 	}
 }
 
-var errNotReady = errors.New("did not start")
+// oldLog ends the name of the log of the start before: it tells why that
+// ended, and logs do not grow for ever.
+const oldLog = ".old"
 
 // once runs the child to its end.
 func (c *child) once(ctx context.Context, lock *os.File, started func()) error {
+	if c.before != nil {
+		if err := c.before(ctx); err != nil {
+			c.slog.Warn("left over", "child", c.name, "err", err)
+		}
+	}
+	if err := os.Rename(c.log, c.log+oldLog); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	out, err := os.OpenFile(c.log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -98,7 +111,7 @@ func (c *child) once(ctx context.Context, lock *os.File, started func()) error {
 		}
 	}()
 	if err := <-launched; err != nil {
-		return fmt.Errorf("%w: %s: %v", errNotReady, c.name, err)
+		return err
 	}
 	if err := c.await(ctx, exited); err != nil {
 		c.stop(cmd, exited)
@@ -107,7 +120,7 @@ func (c *child) once(ctx context.Context, lock *os.File, started func()) error {
 	started()
 	select {
 	case err := <-exited:
-		return fmt.Errorf("%s ended: %v", c.name, err)
+		return fmt.Errorf("it ended: %v", err)
 	case <-ctx.Done():
 		c.stop(cmd, exited)
 		return nil
@@ -128,9 +141,9 @@ func (c *child) await(ctx context.Context, exited chan error) error {
 		select {
 		case exit := <-exited:
 			exited <- exit // for stop
-			return fmt.Errorf("%w: %s ended (%v):\n%s", errNotReady, c.name, exit, tail(c.log))
+			return fmt.Errorf("it ended (%v):\n%s", exit, tail(c.log))
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %s gave no answer in %s (%v):\n%s", errNotReady, c.name, childReady, err, tail(c.log))
+			return fmt.Errorf("it gave no answer in %s (%v):\n%s", childReady, err, tail(c.log))
 		case <-tick.C:
 		}
 	}
@@ -151,11 +164,23 @@ func (c *child) stop(cmd *exec.Cmd, exited chan error) {
 // child that still writes for a moment; two of them would ruin the folder.
 func (c *child) lock(ctx context.Context) (*os.File, error) {
 	path := filepath.Join(c.dir, ".lock")
+	f, err := lockFile(ctx, path, childLock)
+	if errors.Is(err, errLocked) {
+		err = fmt.Errorf("%s: another %s uses %s; stop it first", path, c.name, c.dir)
+	}
+	return f, err
+}
+
+var errLocked = errors.New("locked")
+
+// lockFile takes a lock that ends with the file, and so with the process. It
+// waits some time for whoever has it: errLocked after that.
+func lockFile(ctx context.Context, path string, patience time.Duration) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	deadline := time.Now().Add(childLock)
+	deadline := time.Now().Add(patience)
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
@@ -163,7 +188,7 @@ func (c *child) lock(ctx context.Context) (*os.File, error) {
 		}
 		if time.Now().After(deadline) || ctx.Err() != nil {
 			f.Close()
-			return nil, fmt.Errorf("%s: another %s uses %s; stop it first", path, c.name, c.dir)
+			return nil, errLocked
 		}
 		select {
 		case <-ctx.Done():

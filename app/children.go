@@ -1,0 +1,183 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/registry-build/registry-build/builder/buildkit"
+	"github.com/registry-build/registry-build/config"
+)
+
+// embedded makes the children for the parts that the server file does not
+// name elsewhere. All that is missing is told at once.
+func embedded(cfg *config.Server, dir *dataDir, at *places, log *slog.Logger) ([]*child, error) {
+	var children []*child
+	var missing []error
+	add := func(c *child, err error) {
+		if err != nil {
+			missing = append(missing, err)
+			return
+		}
+		children = append(children, c)
+	}
+	if _, err := dir.find("git"); err != nil {
+		missing = append(missing, err)
+	}
+	if at.redis = cfg.Redis; at.redis == "" {
+		at.redis = "unix://" + dir.socket("redis")
+		add(redisChild(dir, log))
+	}
+	if len(cfg.BuildKit) == 0 {
+		at.buildkit.Address = "unix://" + dir.socket("buildkitd")
+		add(buildkitChild(cfg, dir, log))
+	} else {
+		var err error
+		if at.buildkit, err = outsideBuilder(cfg.BuildKit); err != nil {
+			missing = append(missing, err)
+		}
+	}
+	return children, errors.Join(missing...)
+}
+
+// outsideBuilder is the one daemon that builds. What would need a choice
+// between several is refused, so that nobody relies on it.
+func outsideBuilder(list []config.BuildKit) (config.BuildKit, error) {
+	b := list[0]
+	if len(list) > 1 || b.Lane == "fork" || len(b.Domains) > 0 || len(b.Platforms) > 0 {
+		return b, errors.New("buildkit: one builder of the trusted lane is used for now; name one, without platforms and domains. Several, by platform, lane and trust domain, come later")
+	}
+	return b, nil
+}
+
+// kin is the children of one `up`.
+type kin struct {
+	started []chan error
+	done    []chan struct{}
+}
+
+// startAll starts the children, all at once, and stops them when ctx ends.
+func startAll(ctx context.Context, children []*child) *kin {
+	k := &kin{}
+	for _, c := range children {
+		started, done := make(chan error, 1), make(chan struct{})
+		k.started, k.done = append(k.started, started), append(k.done, done)
+		go func() {
+			defer close(done)
+			if err := c.Run(ctx, func() { started <- nil }); err != nil {
+				started <- err
+			}
+		}()
+	}
+	return k
+}
+
+// ready waits until every child answers.
+func (k *kin) ready(ctx context.Context) error {
+	var errs []error
+	for _, started := range k.started {
+		select {
+		case err := <-started:
+			errs = append(errs, err)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// wait waits until every child is gone.
+func (k *kin) wait() {
+	for _, done := range k.done {
+		<-done
+	}
+}
+
+// redisChild is a redis-server that syncs every write before it answers:
+// what is accepted is on disk.
+func redisChild(dir *dataDir, log *slog.Logger) (*child, error) {
+	path, err := dir.find("redis-server")
+	if err != nil {
+		return nil, err
+	}
+	socket := dir.socket("redis")
+	return &child{
+		name: "redis-server", path: path, dir: dir.path("redis"), log: dir.path("log", "redis.log"), slog: log,
+		args: []string{
+			"--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--dir", dir.path("redis"),
+			"--appendonly", "yes", "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction",
+		},
+		ready: func(ctx context.Context) error {
+			c := redis.NewClient(&redis.Options{Network: "unix", Addr: socket, MaxRetries: -1})
+			defer c.Close()
+			return c.Ping(ctx).Err()
+		},
+	}, nil
+}
+
+func buildkitChild(cfg *config.Server, dir *dataDir, log *slog.Logger) (*child, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("buildkitd needs root: run as root (sudo), or name a builder with `buildkit:` in the server file")
+	}
+	path, err := dir.find("buildkitd")
+	runc, noRunc := dir.find("runc")
+	if err := errors.Join(err, noRunc); err != nil {
+		return nil, err
+	}
+	settings := dir.path("buildkitd.toml")
+	if err := os.WriteFile(settings, buildkitdSettings(cfg), 0o600); err != nil {
+		return nil, err
+	}
+	socket := dir.socket("buildkitd")
+	return &child{
+		name: "buildkitd", path: path, dir: dir.path("buildkit"), log: dir.path("log", "buildkitd.log"), slog: log,
+		args: []string{
+			"--root", dir.path("buildkit"), "--addr", "unix://" + socket, "--config", settings,
+			"--otel-socket-path", dir.socket("otel"), // the default is one for the whole machine
+			"--containerd-worker=false", "--oci-worker=true", "--oci-worker-binary", runc, "--oci-worker-net", "host",
+		},
+		// The daemon cuts a step's log at 2 MiB and 200 KiB/s by itself; the
+		// store has a cap of its own that keeps the end.
+		env:    []string{"BUILDKIT_STEP_LOG_MAX_SIZE=-1", "BUILDKIT_STEP_LOG_MAX_SPEED=-1"},
+		before: func(ctx context.Context) error { return endContainers(ctx, runc, dir.path("buildkit")) },
+		ready:  func(ctx context.Context) error { return pingBuildkit(ctx, socket) },
+	}, nil
+}
+
+func pingBuildkit(ctx context.Context, socket string) error {
+	if _, err := os.Stat(socket); err != nil {
+		return err
+	}
+	s, err := buildkit.New(ctx, buildkit.Options{Address: "unix://" + socket})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.Ping(ctx)
+}
+
+// buildkitdSettings passes the server file's registries on to the daemon.
+func buildkitdSettings(cfg *config.Server) []byte {
+	var b strings.Builder
+	for host, mirrors := range cfg.Registry.Mirrors {
+		fmt.Fprintf(&b, "[registry.%q]\n  mirrors = [", host)
+		for i, m := range mirrors {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, "%q", m)
+		}
+		b.WriteString("]\n")
+	}
+	for _, host := range cfg.Registry.Insecure {
+		if _, mirrored := cfg.Registry.Mirrors[host]; !mirrored {
+			fmt.Fprintf(&b, "[registry.%q]\n  http = true\n", host)
+		}
+	}
+	return []byte(b.String())
+}
