@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -171,64 +170,9 @@ func defaultRules(pos Position) []Rule {
 	return []Rule{{Branch: &every, Pos: pos}, {Tag: &every, Pos: pos}}
 }
 
-// pathComponent is the OCI distribution specification's grammar for one part
-// of a repository name; it is a safe status context and argument, too.
-var pathComponent = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
-
-const pathComponentRule = "it is made of lower-case letters and digits, with . _ or - between them"
-
 var stageName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 
 const stageNameRule = "a stage of a Dockerfile has letters, digits, -, _ and . in its name"
-
-// imageRepository reads [host[:port]/]path. A first part without a dot, a
-// colon or "localhost" is no host: the default registry is meant.
-func (r *reader) imageRepository(v *yaml.Node) string {
-	s, ok := r.text(v, `"repository"`)
-	if !ok {
-		return ""
-	}
-	if err := checkRepository(s); err != nil {
-		r.errorf(v, "repository %s: %s", r.show(v), err)
-		return ""
-	}
-	return s
-}
-
-func checkRepository(s string) error {
-	if strings.Contains(s, "${") {
-		return fmt.Errorf("variables are not replaced here; write the name out")
-	}
-	if strings.Contains(s, "://") {
-		return fmt.Errorf(`write it without "https://"`)
-	}
-	if strings.Contains(s, "@") {
-		return fmt.Errorf(`a repository is named without a digest; remove the "@" and what follows`)
-	}
-	parts := strings.Split(s, "/")
-	if first := parts[0]; len(parts) > 1 && (strings.ContainsAny(first, ".:") || first == "localhost") {
-		if !registryHost.MatchString(first) {
-			return fmt.Errorf("%q is no registry host", first)
-		}
-		parts = parts[1:]
-	}
-	if last := parts[len(parts)-1]; strings.Contains(last, ":") {
-		return fmt.Errorf(`a repository is named without a tag; remove the ":" and put the tag into a rule's "tags"`)
-	}
-	for _, p := range parts {
-		if !pathComponent.MatchString(p) {
-			return fmt.Errorf("%q cannot be a part of a repository name: %s", p, pathComponentRule)
-		}
-	}
-	if n := len(strings.Join(parts, "/")); n > 255 {
-		return fmt.Errorf("the name has %d characters; 255 are the most", n)
-	}
-	return nil
-}
-
-// registryHost is a DNS name, an IPv4 or a bracketed IPv6 address, with an
-// optional port.
-var registryHost = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?$`)
 
 // args reads a mapping of build arguments in the file's order.
 func (r *reader) args(n *yaml.Node, section string) []Arg {

@@ -107,13 +107,6 @@ func checkGlob(s string) error {
 	return nil
 }
 
-func checkHost(s string) error {
-	if !registryHost.MatchString(s) {
-		return errors.New(`a host is written host or host:port, without "https://" and without a path`)
-	}
-	return nil
-}
-
 // checkTarget reads an entry of triggers.allowHosts: hooks.example.com,
 // *.example.com, 10.1.2.3 or 10.0.0.0/8.
 func checkTarget(s string) error {
@@ -123,7 +116,7 @@ func checkTarget(s string) error {
 	if _, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
 		return nil
 	}
-	if !registryHost.MatchString(strings.TrimPrefix(s, "*.")) || strings.Contains(s, ":") {
+	if !registryHost.MatchString(strings.ToLower(strings.TrimPrefix(s, "*."))) || strings.Contains(s, ":") {
 		return errors.New("an entry is a host (hooks.example.com, *.example.com), an address or a network (10.0.0.0/8), without a port")
 	}
 	return nil
@@ -133,7 +126,7 @@ func checkTarget(s string) error {
 func checkRegistry(s string) error {
 	host, prefix, slash := strings.Cut(s, "/")
 	if err := checkHost(host); err != nil || strings.Contains(s, "://") {
-		return errors.New(`a registry is written host[:port][/prefix], without "https://"`)
+		return errors.New(`a registry is written host[:port][/prefix], in lower case and without "https://"`)
 	}
 	if !strings.ContainsAny(host, ".:") && host != "localhost" {
 		return errors.New(`the registry's host has neither a dot nor a port, so image names could not tell it from a path; write it with its port`)

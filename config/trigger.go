@@ -1,10 +1,12 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -18,6 +20,14 @@ const triggerNameRule = "a letter first, then letters, digits, - and _, 2 to 64 
 var credentialName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
 const credentialNameRule = "letters, digits, -, _ and ., a letter or digit first, at most 64 characters"
+
+// CheckCredentialName says in one sentence why a name cannot be a credential's.
+func CheckCredentialName(s string) error {
+	if !credentialName.MatchString(s) {
+		return fmt.Errorf("%s cannot be a credential: %s", quote(s), credentialNameRule)
+	}
+	return nil
+}
 
 func (r *reader) triggers(v *yaml.Node) []Trigger {
 	nodes := r.list(v, "triggers", `[{name: audit, webhook: {url: "https://…"}}]`)
@@ -125,7 +135,7 @@ func (r *reader) webhook(v *yaml.Node) *Webhook {
 			if !ok {
 				return
 			}
-			if err := checkWebhookURL(s); err != nil {
+			if err := CheckWebhookURL(s); err != nil {
 				r.errorf(v, "url: %s", err)
 			}
 			w.URL = s
@@ -138,22 +148,28 @@ func (r *reader) webhook(v *yaml.Node) *Webhook {
 	return w
 }
 
-// checkWebhookURL never quotes the address: people put secrets into them.
-// Whether the address may be reached is for the one who dials.
-func checkWebhookURL(s string) error {
+// CheckWebhookURL says in one sentence why an address cannot be a webhook's.
+// It never quotes the address: people put secrets into them. Whether the
+// address may be reached is for the one who dials.
+func CheckWebhookURL(s string) error {
 	if strings.Contains(s, "${") {
-		return fmt.Errorf("variables are not replaced in an address; the build is in the body of the request")
+		return errors.New("variables are not replaced in an address; the build is in the body of the request")
 	}
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || len(s) > 2048:
-		return fmt.Errorf("the address is not valid; write https://host/path, at most 2048 characters")
+		return errors.New("the address is not valid; write https://host/path, at most 2048 characters")
 	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
-		return fmt.Errorf("the address must begin with https:// (or http://) and a host")
+		return errors.New("the address must begin with https:// (or http://, which anybody on the way can read) and a host")
 	case u.User != nil:
-		return fmt.Errorf("the address holds a user name or password, which everybody who reads the file can see; remove it and name a credential")
+		return errors.New("the address holds a user name or password, which everybody who reads the file can see; remove it and name a credential")
 	case u.Fragment != "":
-		return fmt.Errorf(`the address has a "#" part, which is never sent; remove it`)
+		return errors.New(`the address has a "#" part, which is never sent; remove it`)
+	}
+	if p := u.Port(); p != "" {
+		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 {
+			return errors.New("the port in the address is not one of 1 to 65535")
+		}
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package credential
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -27,8 +26,8 @@ func Scopes() []Scope { return []Scope{GitRead, GitWrite, RegistryPull, Registry
 func (s Scope) registry() bool { return s == RegistryPull || s == RegistryPush }
 
 // Grant is a set of rights: every scope on every repository that one of the
-// globs matches ("acme/*", "acme/hello"; * also stands for slashes: config.Pattern). Names of
-// images are those inside the registry, without its host.
+// globs matches ("acme/*", "acme/hello"; see config.Pattern). Names of images
+// are those inside the registry, without its host.
 type Grant struct {
 	Repositories []string
 	Scopes       []Scope
@@ -93,15 +92,12 @@ func rights(grants []Grant) []right {
 	return out
 }
 
-// repositoryPat is the OCI distribution specification's <name>.
-var repositoryPat = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
-
 // BuildGrants are the rights of one attempt of a build: push and pull of its
 // image repository, and pull of its owner's images and of library/*, which
 // Dockerfiles name as bases. The name is without the registry's host. A text
 // that is no repository's name, but a glob for instance, gets no rights.
 func BuildGrants(repository string) []Grant {
-	if !repositoryPat.MatchString(repository) {
+	if config.CheckRepositoryPath(repository) != nil {
 		return nil
 	}
 	pull := []string{"library/*"}

@@ -15,6 +15,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/config"
 )
 
 const (
@@ -79,7 +80,7 @@ func Open(dir, keyFile string) (*Store, error) {
 // Set adds the credential or replaces it. Errors are sentences for the person
 // who sets it.
 func (s *Store) Set(ctx context.Context, name string, c Credential) error {
-	if err := CheckName(name); err != nil {
+	if err := config.CheckCredentialName(name); err != nil {
 		return err
 	}
 	if err := c.check(); err != nil {

@@ -151,9 +151,9 @@ func TestSetRefuses(t *testing.T) {
 		c    Credential
 		want string
 	}{
-		"path":         {"../key", Credential{KindToken, secret}, "credential name"},
-		"dots":         {"..", Credential{KindToken, secret}, "credential name"},
-		"no name":      {"", Credential{KindToken, secret}, "credential name"},
+		"path":         {"../key", Credential{KindToken, secret}, "cannot be a credential"},
+		"dots":         {"..", Credential{KindToken, secret}, "cannot be a credential"},
+		"no name":      {"", Credential{KindToken, secret}, "cannot be a credential"},
 		"kind":         {"a", Credential{"password", secret}, "write one of: token, signing-secret"},
 		"empty":        {"a", Credential{KindToken, ""}, "is empty"},
 		"short token":  {"a", Credential{KindToken, "1234567"}, "at least 8"},

@@ -4,25 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 )
 
 // MaxValue is the most bytes that a credential's value may have.
 const MaxValue = 64 << 10
 
-var (
-	errTooLong = fmt.Errorf("the value is longer than %d KiB", MaxValue>>10)
-	namePat    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-)
-
-// CheckName says in one sentence why a name cannot be a credential's.
-func CheckName(name string) error {
-	if namePat.MatchString(name) {
-		return nil
-	}
-	return fmt.Errorf("credential name %q: write 1 to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit", name)
-}
+var errTooLong = fmt.Errorf("the value is longer than %d KiB", MaxValue>>10)
 
 // ReadValue reads a value as people hand it over: on standard input or in a
 // file. Line breaks at the end, which editors and echo leave there, are no

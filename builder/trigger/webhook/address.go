@@ -22,7 +22,7 @@ type row struct {
 	prefixes []string
 }
 
-// special are addresses that are never an answer to "somebody else's web server". Private
+// special are addresses that are never somebody else's web server. Private
 // ones are opened by AllowPrivate, the others by naming them in AllowHosts:
 // who lets webhooks into the network does not mean the cloud's metadata
 // service, which hands out credentials. Sources: the IANA special-purpose
@@ -32,9 +32,10 @@ func special() []row {
 	return []row{
 		{"the address of a cloud's metadata service", false, []string{
 			"169.254.169.254/32", "169.254.170.2/32", "fd00:ec2::254/128", // Amazon, and most others
-			"100.100.100.200/32", // Alibaba
-			"168.63.129.16/32",   // Azure
-			"192.0.0.192/32",     // Oracle
+			"100.100.100.200/32",                       // Alibaba
+			"168.63.129.16/32",                         // Azure
+			"192.0.0.192/32", "fd00:c1::a9fe:a9fe/128", // Oracle
+			"fd20:ce::254/128", // Google, over IPv6
 		}},
 		{"a loopback address", true, []string{"127.0.0.0/8", "::1/128"}},
 		{"a private address", true, []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fec0::/10"}},

@@ -37,6 +37,8 @@ func TestClassify(t *testing.T) {
 		"fe80::1":                  {"link-local", true},
 		"169.254.169.254":          {"metadata", false},
 		"fd00:ec2::254":            {"metadata", false},
+		"fd20:ce::254":             {"metadata", false},
+		"fd00:c1::a9fe:a9fe":       {"metadata", false},
 		"100.100.100.200":          {"metadata", false},
 		"168.63.129.16":            {"metadata", false},
 		"100.64.0.1":               {"carrier-grade", true},

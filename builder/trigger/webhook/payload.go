@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"strings"
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
@@ -94,13 +93,12 @@ func failure(f *builder.Failure) *Failure {
 }
 
 // withHost completes a name of the embedded registry, which is stored without
-// its host. Whether a name begins with a host is Docker's old rule.
+// its host.
 func (k *Kind) withHost(name string) string {
-	first, _, _ := strings.Cut(name, "/")
-	if k.o.Registry == "" || first == "localhost" || strings.ContainsAny(first, ".:") {
+	if k.o.Registry == "" {
 		return name
 	}
-	return k.o.Registry + "/" + name
+	return builder.FullDestination(k.o.Registry, name)
 }
 
 // utc keeps a zero time zero, so that omitzero leaves it out.

@@ -84,25 +84,6 @@ func New(o Options) (*Kind, error) {
 	return k, nil
 }
 
-// CheckURL says in one sentence why a URL cannot be a webhook's.
-func CheckURL(raw string) error {
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil:
-		return errors.New("webhook: the URL cannot be read; write https://host/path")
-	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Hostname() == "":
-		return errors.New("webhook: the URL must be https://host/path (or http://, which anybody on the way can read)")
-	case u.User != nil:
-		return errors.New("webhook: the URL must hold no user name or password; give the trigger a signing secret as its credential instead")
-	}
-	if p := u.Port(); p != "" {
-		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 {
-			return fmt.Errorf("webhook: the URL's port %s is not one of 1 to 65535", p)
-		}
-	}
-	return nil
-}
-
 // Action shows the address without query and user, which may be secrets.
 func (k *Kind) Action(t config.Trigger) string {
 	if t.Webhook == nil {
@@ -130,8 +111,8 @@ func (k *Kind) Fire(ctx context.Context, f trigger.Firing) (string, error) {
 	if hook == nil {
 		return "", fmt.Errorf("trigger %q is no webhook", f.Trigger.Name)
 	}
-	if err := CheckURL(hook.URL); err != nil {
-		return "", err
+	if err := config.CheckWebhookURL(hook.URL); err != nil { // of a build file that another version read
+		return "", fmt.Errorf("webhook: %w", err)
 	}
 	req, err := k.request(ctx, hook, f)
 	if err != nil {
@@ -155,7 +136,7 @@ func (k *Kind) request(ctx context.Context, hook *config.Webhook, f trigger.Firi
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, hook.URL, bytes.NewReader(body))
 	if err != nil {
-		return nil, errors.New("webhook: the URL cannot be read; write https://host/path")
+		return nil, errors.New("webhook: the address is not valid; write https://host/path")
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", strings.TrimSuffix("registry-build/"+k.o.Version, "/"))

@@ -347,28 +347,3 @@ func TestCredentials(t *testing.T) {
 		t.Errorf("a credential that is not there: %v", err)
 	}
 }
-
-func TestCheckURL(t *testing.T) {
-	tests := map[string]struct{ url, want string }{
-		"https":       {"https://example.com/hook", ""},
-		"http":        {"http://example.com:8080", ""},
-		"IPv6":        {"https://[2001:db8::1]:443/", ""},
-		"user":        {"https://ada:pw@example.com/", "user name or password"},
-		"ftp":         {"ftp://example.com/", "must be https://"},
-		"file":        {"file:///etc/passwd", "must be https://"},
-		"no scheme":   {"example.com/hook", "must be https://"},
-		"no host":     {"https:///hook", "must be https://"},
-		"only a port": {"https://:443/hook", "must be https://"},
-		"port":        {"https://example.com:99999/", "port 99999"},
-		"nonsense":    {"https://exa mple.com/%zz", "cannot be read"},
-		"empty":       {"", "must be https://"},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			err := CheckURL(tt.url)
-			if (err == nil) != (tt.want == "") || err != nil && (!strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "pw")) {
-				t.Errorf("error %v; want …%s…", err, tt.want)
-			}
-		})
-	}
-}
