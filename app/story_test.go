@@ -25,7 +25,7 @@ import (
 
 const (
 	upLimit    = 60 * time.Second
-	untilLimit = 60 * time.Second
+	untilLimit = 3 * time.Minute                // nobody waits so long; -race makes the program ten times slower
 	hookSecret = "a-secret-that-nobody-guesses" // what `receiver` checks signatures with
 )
 
@@ -62,7 +62,7 @@ func (s *story) stop(sig syscall.Signal) error {
 }
 
 // cmdUp starts `registry-build up ARGS` and waits until it answers. It sets
-// URL, HOST and TOKEN. With ! it must refuse to start. Its output is in
+// URL, HOST, TOKEN and PID. With ! it must refuse to start. Its output is in
 // up.err.
 func cmdUp(ts *testscript.TestScript, neg bool, args []string) {
 	s := storyOf(ts)
@@ -97,6 +97,7 @@ func cmdUp(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("URL", url)
 	ts.Setenv("HOST", strings.TrimPrefix(url, "http://"))
 	ts.Setenv("TOKEN", token)
+	ts.Setenv("PID", strconv.Itoa(s.up.Process.Pid))
 }
 
 // startBound starts a program that does not outlive a test that is killed. The
