@@ -36,7 +36,7 @@ func (s *Store) Builds(ctx context.Context, f builder.BuildFilter) (records []bu
 		if err != nil {
 			return nil, "", fmt.Errorf("builds: %w", err)
 		}
-		found, err := s.records(ctx, r.texts(1))
+		found, err := s.records(ctx, r.list(1).texts())
 		if err != nil {
 			return nil, "", fmt.Errorf("builds: %w", err)
 		}
@@ -160,7 +160,7 @@ func (s *Store) Cancel(ctx context.Context, id, reason string) (builder.State, e
 	if err := buildError("cancel", id, r, err); err != nil {
 		return builder.State(r.text(1)), err
 	}
-	s.sealAll(ctx, r.texts(2))
+	s.sealAll(ctx, r.list(2).texts())
 	return builder.State(r.text(1)), nil
 }
 

@@ -129,7 +129,7 @@ func (s *Store) Decide(ctx context.Context, l *builder.EventLease, d builder.Dec
 	if err != nil {
 		return fmt.Errorf("decide event %s: %w", l.Event.ID, err)
 	}
-	s.sealAll(ctx, r.texts(1))
+	s.sealAll(ctx, r.list(1).texts())
 	return nil
 }
 

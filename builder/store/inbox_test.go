@@ -229,6 +229,22 @@ func TestDeletedRefCancelsItsQueuedBuilds(t *testing.T) {
 	}
 }
 
+// Lua returns some thousand values at most, and fails after all is written.
+func TestDeletedRefWithManyBuilds(t *testing.T) {
+	s := storetest.New(t, store.Options{})
+	ids := make([]string, 8100)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("b%04d", i)
+	}
+	enqueue(t, s, pushed("e1", "a", "refs/heads/x", "c1"), ids...)
+	accept(t, s, builder.Event{ID: "e2", Kind: builder.BranchDeleted, Repository: repository("a"), Ref: "refs/heads/x", Before: "c1"})
+	if err := s.Decide(ctx, nextEvent(t, s), builder.Decision{CancelRef: "refs/heads/x"}); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, s, ids[0], builder.Cancelled)
+	wantState(t, s, ids[len(ids)-1], builder.Cancelled)
+}
+
 func TestDecision(t *testing.T) {
 	s := storetest.New(t, store.Options{})
 	if _, err := s.Decision(ctx, "e1"); !errors.Is(err, builder.ErrNotFound) {

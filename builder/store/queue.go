@@ -40,7 +40,7 @@ func (s *Store) claim(ctx context.Context, worker string) (*builder.Lease, time.
 	if err != nil {
 		return nil, 0, fmt.Errorf("claim: %w", err)
 	}
-	s.sealAll(ctx, r.list(4).texts(0))
+	s.sealAll(ctx, r.list(4).texts())
 	id, attempt := r.text(0), int(r.number(1))
 	if id == "" {
 		return nil, time.Duration(r.number(3)) * time.Millisecond, nil
@@ -144,7 +144,7 @@ func (s *Store) Release(ctx context.Context, l *builder.Lease) error {
 	if err := leaseError("release", l, r, err); err != nil {
 		return err
 	}
-	s.sealAll(ctx, r.texts(1))
+	s.sealAll(ctx, r.list(1).texts())
 	return nil
 }
 

@@ -103,11 +103,12 @@ func (r reply) list(i int) reply {
 	return nil
 }
 
-// texts returns the elements from i on.
-func (r reply) texts(i int) []string {
-	var out []string
-	for ; i < len(r); i++ {
-		out = append(out, r.text(i))
+// texts returns all elements. Lists of any length are an element of a reply:
+// Lua's unpack fails at some thousands, after everything is written.
+func (r reply) texts() []string {
+	out := make([]string, len(r))
+	for i := range r {
+		out[i] = r.text(i)
 	}
 	return out
 }

@@ -4,7 +4,7 @@
 --       5 changes (JSON): ref, head (JSON text), cancel_ref, owners {name: ref},
 --         builds [{id, event, repo, image, ref, commit, lineage, seq, level}], all strings
 --       6 ms that events stay  7 ms that builds stay
--- Returns {1, ids of builds that it ended…}, or {0} when the lease is lost
+-- Returns {1, {ids of builds that it ended}}, or {0} when the lease is lost
 local repo, event, token = ARGV[1], RB .. ':event:' .. ARGV[2], ARGV[3]
 local done = redis.call('HMGET', event, 'decision', 'by')
 if done[1] then return {done[2] == token and 1 or 0} end
@@ -50,8 +50,10 @@ for _, b in ipairs(c.builds) do
     enqueue(b.id, at, keep)
   end
 end
+local seen = {}
 for _, b in ipairs(c.builds) do
-  if b.lineage ~= '' then
+  if b.lineage ~= '' and not seen[b.lineage] then
+    seen[b.lineage] = true
     for _, id in ipairs(redis.call('ZRANGE', RB .. ':lineage:' .. b.lineage, 0, -1)) do
       local o = redis.call('HMGET', build(id), 'state', 'seq')
       local newer = o[1] == 'queued' and outdated(b.lineage, o[2])
@@ -72,4 +74,4 @@ else
 end
 add_effect('event:' .. ARGV[2], at)
 wake('event:' .. ARGV[2])
-return {1, unpack(ended)}
+return {1, ended}

@@ -3,7 +3,7 @@
 -- KEYS  1 {rb}
 -- ARGV  1 repository key, "" for all  2 start before this id, "" at the newest
 --       3 how many to return  4 image  5 ref  6 commit  7 state, "" for any
--- Returns {id to go on before, "" at the end, ids…}
+-- Returns {id to go on before, "" at the end, {ids}}
 local SCAN = 2000 -- of the index in one call: other scripts wait meanwhile
 local index = RB .. ':builds'
 if ARGV[1] ~= '' then index = index .. ':' .. ARGV[1] end
@@ -16,6 +16,6 @@ for _, id in ipairs(ids) do
   local fits = b[4]
   for j = 1, 4 do fits = fits and (want[j] == '' or want[j] == b[j]) end
   if fits then found[#found + 1] = id end
-  if #found == limit then return {id, unpack(found)} end
+  if #found == limit then return {id, found} end
 end
-return {#ids == SCAN and ids[SCAN] or '', unpack(found)}
+return {#ids == SCAN and ids[SCAN] or '', found}
