@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -74,9 +73,10 @@ func New(o Options) *Client {
 	return &Client{
 		ledger:   o.Ledger,
 		insecure: insecure,
-		transport: &plainGuard{
-			next:  &retrier{next: o.Transport, budget: cmp.Or(o.Budget, time.Minute), wait: o.Wait},
-			allow: insecure,
+		transport: &guard{
+			next:     &retrier{next: o.Transport, budget: cmp.Or(o.Budget, time.Minute), wait: o.Wait},
+			allow:    insecure,
+			bodyTime: bodyTime,
 		},
 		renewEvery: cmp.Or(o.RenewEvery, renewEvery),
 		log:        o.Log,
@@ -92,6 +92,8 @@ func newTransport() http.RoundTripper {
 		IdleConnTimeout:       90 * time.Second,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: time.Minute,
+
+		MaxResponseHeaderBytes: 64 << 10,
 	}
 }
 
@@ -191,32 +193,4 @@ func askAgain(err error) bool {
 	}
 	var network net.Error
 	return !errors.As(err, &network)
-}
-
-// plainGuard refuses plain HTTP to registries that are not listed for it, and
-// redirects into it. go-containerregistry alone would fall back to it for
-// every private address.
-type plainGuard struct {
-	next  http.RoundTripper
-	allow map[string]bool
-}
-
-// plainError says that a registry was about to be spoken to in plain HTTP.
-type plainError struct{ host string }
-
-func (e *plainError) Error() string { return "plain HTTP to " + e.host + " is not allowed" }
-
-func (g *plainGuard) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme == "http" && !loopback(r.URL.Hostname()) && !g.allow[r.URL.Host] {
-		return nil, &plainError{r.URL.Host}
-	}
-	return g.next.RoundTrip(r)
-}
-
-func loopback(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
