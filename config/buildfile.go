@@ -16,6 +16,7 @@ const BuildFileName = ".registry-build.yml"
 const (
 	maxImages   = 100
 	maxRules    = 100 // of an image
+	maxAllRules = 500 // of all images: with match: all each may be a build
 	maxTags     = 100 // of a rule
 	maxArgs     = 20  // of an image, the rule's merged in
 	maxTriggers = 10  // of an image repository
@@ -95,6 +96,13 @@ func (r *reader) images(v *yaml.Node) []Image {
 		entries = append(entries, r.image(n))
 	}
 	r.distinct(entries)
+	rules := 0
+	for _, e := range entries {
+		if rules += len(e.Rules); rules > maxAllRules {
+			r.errorf(e.node, "a file has at most %d rules in all its images; with this image's it has more", maxAllRules)
+			break
+		}
+	}
 	images := make([]Image, len(entries))
 	for i, e := range entries {
 		images[i] = e.Image

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -155,6 +156,23 @@ func TestProblemsAreCut(t *testing.T) {
 	_, ds = ParseBuildFile(BuildFileName, []byte(strings.Repeat("x", 10000)+": 1"))
 	if n := len(ds.Error()); n > 2000 {
 		t.Errorf("a message of %d bytes", n)
+	}
+}
+
+func TestRulesOfAllImages(t *testing.T) {
+	file := func(images int) string {
+		var b strings.Builder
+		b.WriteString("images:\n")
+		for i := range images {
+			fmt.Fprintf(&b, "  - {name: i%d, rules: [%s]}\n", i, strings.Repeat("{branch: a},", 100))
+		}
+		return b.String()
+	}
+	if _, ds := ParseBuildFile(BuildFileName, []byte(file(5))); len(ds) != 0 {
+		t.Error(ds)
+	}
+	if _, ds := ParseBuildFile(BuildFileName, []byte(file(6))); len(ds) != 1 || ds[0].Line != 7 || !strings.Contains(ds[0].Message, "at most 500 rules") {
+		t.Error(ds)
 	}
 }
 

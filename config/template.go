@@ -9,8 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxTemplate is the longest template, in bytes.
-const maxTemplate = 4096
+const (
+	maxTemplate = 4096     // bytes of a template
+	maxExpanded = 16 << 10 // bytes of what it comes to: arguments may be made of arguments
+)
 
 // What ${commit} and ${time} stand for without a format.
 const (
@@ -141,7 +143,7 @@ func (t Template) Variables() []Variable {
 }
 
 // Expand replaces every variable by what lookup returns for it, and stops at
-// lookup's first error.
+// lookup's first error, or where the text becomes longer than 16 KiB.
 func (t Template) Expand(lookup func(name, format string) (string, error)) (string, error) {
 	var b strings.Builder
 	for _, p := range t.parts {
@@ -153,7 +155,9 @@ func (t Template) Expand(lookup func(name, format string) (string, error)) (stri
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", t.text, err)
 		}
-		b.WriteString(s)
+		if b.WriteString(s); b.Len() > maxExpanded {
+			return "", fmt.Errorf("%s comes to more than %d bytes", quote(t.text), maxExpanded)
+		}
 	}
 	return b.String(), nil
 }

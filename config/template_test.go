@@ -48,6 +48,20 @@ func TestTemplateExpand(t *testing.T) {
 	}
 }
 
+// Arguments are made of arguments: without a limit twenty of them fill any
+// memory.
+func TestTemplateExpandEnds(t *testing.T) {
+	tm, err := ParseTemplate(strings.Repeat("${A}", 800))
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, calls := strings.Repeat("a", 1000), 0
+	got, err := tm.Expand(func(string, string) (string, error) { calls++; return value, nil })
+	if err == nil || !strings.Contains(err.Error(), "comes to more than 16384 bytes") || got != "" || len(err.Error()) > 300 || calls > 17 {
+		t.Errorf("after %d values: %d bytes, %v", calls, len(got), err)
+	}
+}
+
 func TestTemplateVariables(t *testing.T) {
 	tm, err := ParseTemplate("ä-${tag}$${x}${commit:7}")
 	if err != nil {
