@@ -19,11 +19,9 @@ import (
 	"github.com/moby/buildkit/client"
 )
 
-// loaded begins the names of BuildKit's own steps that bring a context into
-// the daemon: from a session, and from git. When the last of them completes,
-// the daemon holds the commit's whole tree and the first COPY may begin: that
-// is the moment that "context ready" means on every side.
-var loaded = []string{"[internal] load build context", "[internal] load git source"}
+// loading begins the names of BuildKit's own steps that bring a context into
+// the daemon: from a session, and from git.
+var loading = []string{"[internal] load build context", "[internal] load git source"}
 
 // steps keeps of a status stream when each step began and ended, by the
 // daemon's clock. Statuses repeat a step; the last one counts.
@@ -35,21 +33,50 @@ func (s steps) update(status *client.SolveStatus) {
 	}
 }
 
-// contextReady is when the context was in the daemon.
+// contextReady is when the first COPY began: the daemon had the files, and had
+// hashed them to know what is cached. That is the same point on every side.
+// The end of the loading step is not: a context from a session is hashed while
+// it arrives, one from git afterwards.
 func (s steps) contextReady() (time.Time, error) {
 	var ready time.Time
 	for _, v := range s {
-		for _, name := range loaded {
-			if strings.HasPrefix(v.Name, name) && v.Completed != nil && v.Completed.After(ready) {
-				ready = *v.Completed
-			}
+		if strings.Contains(v.Name, "] COPY ") && v.Started != nil && (ready.IsZero() || v.Started.Before(ready)) {
+			ready = *v.Started
 		}
 	}
 	if ready.IsZero() {
-		return ready, errors.New("BuildKit reported no step that loads the context")
+		return ready, errors.New("BuildKit reported no COPY step")
 	}
 	return ready, nil
 }
+
+// contextLoaded is when the step that brings the context ended.
+func (s steps) contextLoaded() (time.Time, error) {
+	var loaded time.Time
+	for _, v := range s {
+		for _, name := range loading {
+			if strings.HasPrefix(v.Name, name) && v.Completed != nil && v.Completed.After(loaded) {
+				loaded = *v.Completed
+			}
+		}
+	}
+	if loaded.IsZero() {
+		return loaded, errors.New("BuildKit reported no step that loads the context")
+	}
+	return loaded, nil
+}
+
+// context is how long after start the context was loaded and ready.
+func (s steps) context(start time.Time) (contextTimes, error) {
+	loaded, err := s.contextLoaded()
+	if err != nil {
+		return contextTimes{}, err
+	}
+	ready, err := s.contextReady()
+	return contextTimes{loaded: loaded.Sub(start), ready: ready.Sub(start)}, err
+}
+
+type contextTimes struct{ loaded, ready time.Duration }
 
 // show prints when each step began and ended, in milliseconds after the start.
 func (in *installation) show(side string, start, end time.Time, s steps) {

@@ -16,32 +16,36 @@ const progressOfLocal = `{"vertexes":[{"digest":"sha256:aa","name":"[internal] l
 `
 
 const progressOfGit = `{"vertexes":[{"digest":"sha256:cc","name":"[internal] load git source http://host/acme/big.git#main","started":"2026-01-02T03:04:05Z","completed":"2026-01-02T03:04:06Z"}]}
+{"vertexes":[{"digest":"sha256:ee","name":"[stage-1 1/1] COPY --from=source /a /b","started":"2026-01-02T03:04:09Z"}]}
+{"vertexes":[{"digest":"sha256:dd","name":"[source 1/1] COPY . /src","started":"2026-01-02T03:04:07Z"}]}
 `
 
-func TestContextReady(t *testing.T) {
+func TestContextTimes(t *testing.T) {
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for name, tc := range map[string]struct {
 		progress string
-		want     string
+		want     contextTimes
+		err      string
 	}{
-		"the last completion from a session": {progressOfLocal, "2026-01-02T03:04:07.5Z"},
-		"git":                                {progressOfGit, "2026-01-02T03:04:06Z"},
-		"no context":                         {`{"vertexes":[{"digest":"sha256:bb","name":"[1/1] COPY . /src","completed":"2026-01-02T03:04:09Z"}]}`, ""},
-		"nothing":                            {"", ""},
+		"the last completion from a session": {progressOfLocal, contextTimes{2500 * time.Millisecond, 3 * time.Second}, ""},
+		"git, and the first COPY":            {progressOfGit, contextTimes{time.Second, 2 * time.Second}, ""},
+		"no context":                         {`{"vertexes":[{"digest":"sha256:bb","name":"[1/1] COPY . /src","started":"2026-01-02T03:04:09Z"}]}`, contextTimes{}, "no step that loads"},
+		"no COPY":                            {`{"vertexes":[{"digest":"sha256:aa","name":"[internal] load build context","completed":"2026-01-02T03:04:06Z"}]}`, contextTimes{}, "no COPY"},
+		"nothing":                            {"", contextTimes{}, "no step"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found, err := readSteps(strings.NewReader(tc.progress))
 			if err != nil {
 				t.Fatal(err)
 			}
-			ready, err := found.contextReady()
-			if tc.want == "" {
-				if err == nil {
-					t.Errorf("got %v, want an error", ready)
+			got, err := found.context(start)
+			switch {
+			case tc.err != "":
+				if err == nil || !strings.Contains(err.Error(), tc.err) {
+					t.Errorf("got %v, want an error with %q", err, tc.err)
 				}
-				return
-			}
-			if got := ready.Format(time.RFC3339Nano); err != nil || got != tc.want {
-				t.Errorf("got %s, %v, want %s", got, err, tc.want)
+			case err != nil || got != tc.want:
+				t.Errorf("got %v, %v, want %v", got, err, tc.want)
 			}
 		})
 	}

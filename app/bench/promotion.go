@@ -52,7 +52,7 @@ func (p *project) measurePromotion(ctx context.Context, rounds int) (row, error)
 		}
 		fmt.Printf("  round %d: ours %s  buildctl %s%s\n", round, milliseconds(ours.took), milliseconds(run.took()), warmUp(round))
 		if round > 0 {
-			r.ours, r.other, r.push = append(r.ours, ours.took), append(r.other, run.took()), append(r.push, ours.push)
+			r.add(ours.push, ours.took, run.took())
 		}
 	}
 	return r, nil

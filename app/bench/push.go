@@ -22,7 +22,7 @@ func measurePush(ctx context.Context, in *installation, rounds int) ([]row, erro
 	if err != nil {
 		return nil, err
 	}
-	var ours, other, accepted samples
+	r := row{name: "push_vs_buildctl", least: 0.8, note: "from git push to its end, digest and tags told"}
 	for round := range rounds + 1 {
 		var pushed pushed
 		var run buildctlRun
@@ -34,11 +34,10 @@ func measurePush(ctx context.Context, in *installation, rounds int) ([]row, erro
 		}
 		fmt.Printf("  round %d: ours %s  buildctl %s%s\n", round, milliseconds(pushed.took()), milliseconds(run.took()), warmUp(round))
 		if round > 0 {
-			ours, other = append(ours, pushed.took()), append(other, run.took())
-			accepted = append(accepted, pushed.build.AcceptedAt.Sub(pushed.began))
+			r.add(pushed.build.AcceptedAt.Sub(pushed.began), pushed.took(), run.took())
 		}
 	}
-	return []row{{name: "push_vs_buildctl", ours: ours, other: other, least: 0.8, push: accepted, note: "from git push to its end, digest and tags told"}}, nil
+	return []row{r}, nil
 }
 
 func (p *project) pushLine(ctx context.Context, round int) (pushed, error) {

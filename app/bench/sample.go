@@ -35,6 +35,11 @@ type row struct {
 	note        string
 }
 
+// add takes what one round measured.
+func (r *row) add(push, ours, other time.Duration) {
+	r.push, r.ours, r.other = append(r.push, push), append(r.ours, ours), append(r.other, other)
+}
+
 func (r row) ratio() float64 {
 	ours := r.ours.median()
 	if ours == 0 {

@@ -9,21 +9,28 @@ import (
 	"time"
 )
 
-// sourceSamples are the times of all sides of one comparison.
-type sourceSamples struct{ push, ours, gitContext, clone samples }
+// sourceRound is what one round measured: git push until acceptance, and the
+// context of each side.
+type sourceRound struct {
+	push                    time.Duration
+	ours, gitContext, clone contextTimes
+}
 
 // measureSource measures, for a commit that changes one file of a large
-// repository, how long it takes until BuildKit holds the commit's tree: see
-// loaded for the moment that this means.
+// repository, how long it takes until BuildKit can use the commit's files: see
+// contextReady for the moment that this means.
 func measureSource(ctx context.Context, in *installation, rounds int) ([]row, error) {
 	fmt.Printf("source: one changed file of %d\n", bigFiles)
 	p, err := in.openBig(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var s sourceSamples
+	const note = "from acceptance to the first COPY"
+	git := row{name: "source_vs_git_context", least: 4, note: note}
+	clone := row{name: "source_vs_clone", least: 10, note: note}
+	loaded := row{name: "source_vs_git_context_loaded", note: "the same, to the end of loading"}
 	for round := range rounds + 1 {
-		var got sourceSamples
+		var got sourceRound
 		err := takeTurns(round,
 			func() error { return sourceOurs(ctx, p, round, &got) },
 			func() error { return sourceGitContext(ctx, p, round, &got) },
@@ -31,23 +38,20 @@ func measureSource(ctx context.Context, in *installation, rounds int) ([]row, er
 		if err != nil {
 			return nil, err
 		}
-		fmt.Printf("  round %d: push %s  ours %s  git context %s  clone %s%s\n", round, milliseconds(got.push[0]),
-			milliseconds(got.ours[0]), milliseconds(got.gitContext[0]), milliseconds(got.clone[0]), warmUp(round))
+		fmt.Printf("  round %d: push %s  ours %s  git context %s  clone %s%s\n", round, milliseconds(got.push),
+			milliseconds(got.ours.ready), milliseconds(got.gitContext.ready), milliseconds(got.clone.ready), warmUp(round))
 		if round > 0 {
-			s.push, s.ours = append(s.push, got.push...), append(s.ours, got.ours...)
-			s.gitContext, s.clone = append(s.gitContext, got.gitContext...), append(s.clone, got.clone...)
+			git.add(got.push, got.ours.ready, got.gitContext.ready)
+			clone.add(got.push, got.ours.ready, got.clone.ready)
+			loaded.add(got.push, got.ours.loaded, got.gitContext.loaded)
 		}
 	}
-	note := "from acceptance to the tree in BuildKit"
-	return []row{
-		{name: "source_vs_git_context", ours: s.ours, other: s.gitContext, least: 4, push: s.push, note: note},
-		{name: "source_vs_clone", ours: s.ours, other: s.clone, least: 10, push: s.push, note: note},
-	}, nil
+	return []row{git, clone, loaded}, nil
 }
 
 // sourceOurs pushes main and takes the time from the event's acceptance, as
 // the store wrote it down, to the context in BuildKit.
-func sourceOurs(ctx context.Context, p *project, round int, s *sourceSamples) error {
+func sourceOurs(ctx context.Context, p *project, round int, s *sourceRound) error {
 	commit, err := p.change(ctx, "ours", round)
 	if err != nil {
 		return err
@@ -57,20 +61,16 @@ func sourceOurs(ctx context.Context, p *project, round int, s *sourceSamples) er
 	if err != nil {
 		return err
 	}
-	ready, err := got.steps.contextReady()
-	if err != nil {
-		return err
-	}
 	accepted := got.build.AcceptedAt
-	p.in.show("ours", accepted, ready, got.steps)
-	s.push = append(s.push, accepted.Sub(got.began))
-	s.ours = append(s.ours, ready.Sub(accepted))
-	return nil
+	p.in.show("ours", accepted, got.ended, got.steps)
+	s.push = accepted.Sub(got.began)
+	s.ours, err = got.steps.context(accepted)
+	return err
 }
 
 // sourceGitContext lets BuildKit fetch the commit by itself. The push of it
 // goes before and is not counted.
-func sourceGitContext(ctx context.Context, p *project, round int, s *sourceSamples) error {
+func sourceGitContext(ctx context.Context, p *project, round int, s *sourceRound) error {
 	const branch = "git-context"
 	if err := p.pushAside(ctx, branch, round); err != nil {
 		return err
@@ -80,14 +80,13 @@ func sourceGitContext(ctx context.Context, p *project, round int, s *sourceSampl
 	if err != nil {
 		return err
 	}
-	ready, err := run.steps.contextReady()
-	s.gitContext = append(s.gitContext, ready.Sub(run.began))
+	s.gitContext, err = run.steps.context(run.began)
 	return err
 }
 
 // sourceClone clones the commit and sends the folder. Removing the clone of
 // the round before is not counted.
-func sourceClone(ctx context.Context, p *project, round int, s *sourceSamples) error {
+func sourceClone(ctx context.Context, p *project, round int, s *sourceRound) error {
 	const branch = "clone"
 	if err := p.pushAside(ctx, branch, round); err != nil {
 		return err
@@ -108,8 +107,7 @@ func sourceClone(ctx context.Context, p *project, round int, s *sourceSamples) e
 	if err != nil {
 		return err
 	}
-	ready, err := run.steps.contextReady()
-	s.clone = append(s.clone, ready.Sub(began))
+	s.clone, err = run.steps.context(began)
 	return err
 }
 
