@@ -142,6 +142,24 @@ func TestEvilRefs(t *testing.T) {
 	}
 }
 
+// A tag is built at the commit that its own object names, whatever
+// replacement somebody pushes for that object.
+func TestReplacementsAreNotFollowed(t *testing.T) {
+	s := start(t)
+	w := newWork(t)
+	first := w.commit("a", "1")
+	w.git("tag", "-a", "-m", "one", "one")
+	w.commit("a", "2")
+	w.git("tag", "-a", "-m", "two", "two")
+	w.git("update-ref", "refs/replace/"+w.git("rev-parse", "one"), w.git("rev-parse", "two"))
+	w.git("push", s.remote("writer", "acme/hello"), "main", "refs/replace/*:refs/replace/*")
+	w.git("push", s.remote("writer", "acme/hello"), "one")
+	events := s.store.awaitEvents(t, 2)
+	if e := events[len(events)-1]; e.Ref != "refs/tags/one" || e.Commit != first {
+		t.Errorf("%s stands at %s, want %s", e.Ref, e.Commit, first)
+	}
+}
+
 func TestBadRequests(t *testing.T) {
 	s := start(t)
 	w := newWork(t)

@@ -38,6 +38,8 @@ func (f *Forge) environ(dir string) []string {
 		"GIT_CONFIG_NOSYSTEM=1",
 		"GIT_CONFIG_GLOBAL=/dev/null",
 		"GIT_TERMINAL_PROMPT=0",
+		// A pushed refs/replace would let a hash stand for another object.
+		"GIT_NO_REPLACE_OBJECTS=1",
 	}
 	config := [...][2]string{
 		{"core.hooksPath", f.hooks},
