@@ -74,7 +74,7 @@ func TestBuildFileFull(t *testing.T) {
 		}
 		return out
 	}
-	latest, err := SelectTags([]string{"latest", "stable"})
+	latest, err := selectTags([]string{"latest", "stable"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,8 +143,8 @@ func (p Pattern) Match(name string) (groups map[string]string, ok bool) {
 	return groups, true
 }
 
-// Groups are the names of the expression's groups, in order.
-func (p Pattern) Groups() []string {
+// groups are the names of the expression's groups, in order.
+func (p Pattern) groups() []string {
 	if p.re == nil {
 		return nil
 	}

@@ -68,7 +68,7 @@ func TestPatternGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"major", "rest"}, p.Groups()); diff != "" {
+	if diff := cmp.Diff([]string{"major", "rest"}, p.groups()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -116,8 +116,8 @@ func FuzzPattern(f *testing.F) {
 			return
 		}
 		groups, ok := p.Match(name)
-		if ok && p.re != nil && len(groups) != len(p.Groups()) {
-			t.Errorf("groups %v of %v", groups, p.Groups())
+		if ok && p.re != nil && len(groups) != len(p.groups()) {
+			t.Errorf("groups %v of %v", groups, p.groups())
 		}
 		if again, err := ParsePattern(p.String()); err != nil || !again.Equal(p) {
 			t.Errorf("%q does not survive: %v", s, err)

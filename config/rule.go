@@ -167,7 +167,7 @@ func (r *reader) tags(v *yaml.Node) []Template {
 		switch {
 		case first[t.String()]:
 			r.errorf(n, "the tag %q stands twice; remove one", t)
-		case len(t.Variables()) == 0 && !validTag(literal):
+		case len(t.variables()) == 0 && !validTag(literal):
 			r.errorf(n, "%q cannot be a tag: letters, digits, _, . and -, at most %d characters, neither . nor - first", t, maxTag)
 		default:
 			first[t.String()] = true

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -14,7 +15,7 @@ import (
 
 func compileSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(Schema()))
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(read(t, "schema.json")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func ParseTagSelector(s string) (TagSelector, error) {
 			tags = append(tags, t)
 		}
 	}
-	sel, err := SelectTags(tags)
+	sel, err := selectTags(tags)
 	if err != nil {
 		return TagSelector{}, err
 	}
@@ -72,8 +72,8 @@ func ParseTagSelector(s string) (TagSelector, error) {
 	return sel, nil
 }
 
-// SelectTags selects exactly the given tags, the list form.
-func SelectTags(tags []string) (TagSelector, error) {
+// selectTags selects exactly the given tags, the list form.
+func selectTags(tags []string) (TagSelector, error) {
 	if len(tags) == 0 {
 		return TagSelector{}, errors.New(`tags name no tag; write "all" for every tag`)
 	}
@@ -133,7 +133,7 @@ func (s *TagSelector) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	if json.Unmarshal(data, &tags) == nil {
-		*s, err = SelectTags(tags)
+		*s, err = selectTags(tags)
 		return err
 	}
 	return fmt.Errorf("tags are a text or a list of texts, not %.40s", data)

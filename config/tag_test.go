@@ -8,7 +8,7 @@ import (
 
 func TestTagSelector(t *testing.T) {
 	list := func(tags ...string) TagSelector {
-		s, err := SelectTags(tags)
+		s, err := selectTags(tags)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ const (
 
 // What ${commit} and ${time} stand for without a format.
 const (
-	DefaultCommitLength = 6
+	defaultCommitLength = 6
 	DefaultTimeFormat   = "yyyyMMddHHmm"
 )
 
@@ -30,12 +30,12 @@ type Template struct {
 
 type part struct {
 	literal  string
-	variable Variable // Name "": a literal
+	variable variable // Name "": a literal
 	pos      Position // of the variable in its file, where there is one
 }
 
-// Variable is one ${name} or ${name:format} of a template.
-type Variable struct {
+// variable is one ${name} or ${name:format} of a template.
+type variable struct {
 	Name   string
 	Format string // after the first colon; "" for the default
 	Col    int    // of the "$", in characters from 1
@@ -94,13 +94,13 @@ type textError struct {
 
 func (e *textError) Error() string { return e.message }
 
-func parseVariable(s string) (Variable, error) {
+func parseVariable(s string) (variable, error) {
 	name, format, colon := strings.Cut(s, ":")
 	if !isName(name) {
-		return Variable{}, fmt.Errorf(`"${%s}" is no variable; write "${name}", a letter first, without spaces`, s)
+		return variable{}, fmt.Errorf(`"${%s}" is no variable; write "${name}", a letter first, without spaces`, s)
 	}
 	if colon && format == "" {
-		return Variable{}, fmt.Errorf(`"${%s}" has nothing after its colon; write "${%s}" for the default format`, s, name)
+		return variable{}, fmt.Errorf(`"${%s}" has nothing after its colon; write "${%s}" for the default format`, s, name)
 	}
 	var err error
 	switch name {
@@ -114,9 +114,9 @@ func parseVariable(s string) (Variable, error) {
 		}
 	}
 	if err != nil {
-		return Variable{}, fmt.Errorf("${%s}: %w", s, err)
+		return variable{}, fmt.Errorf("${%s}: %w", s, err)
 	}
-	return Variable{Name: name, Format: format}, nil
+	return variable{Name: name, Format: format}, nil
 }
 
 // isName reports whether s can name a variable, an argument or a group.
@@ -130,10 +130,10 @@ func isName(s string) bool {
 	return s != ""
 }
 
-// Variables are the variables in the order of the text, repeated where the
+// variables are the variables in the order of the text, repeated where the
 // text repeats them.
-func (t Template) Variables() []Variable {
-	var vs []Variable
+func (t Template) variables() []variable {
+	var vs []variable
 	for _, p := range t.parts {
 		if p.variable.Name != "" {
 			vs = append(vs, p.variable)
@@ -225,7 +225,7 @@ func goLayout(layout string) ([]layoutPiece, error) {
 func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 
 // FormatCommit cuts a commit's hexadecimal id to the length that format says,
-// 1 to 40; "" is DefaultCommitLength. A shorter id is returned whole.
+// 1 to 40; "" is defaultCommitLength. A shorter id is returned whole.
 func FormatCommit(commit, format string) (string, error) {
 	n, err := commitLength(format)
 	if err != nil {
@@ -236,7 +236,7 @@ func FormatCommit(commit, format string) (string, error) {
 
 func commitLength(format string) (int, error) {
 	if format == "" {
-		return DefaultCommitLength, nil
+		return defaultCommitLength, nil
 	}
 	n, err := strconv.Atoi(format)
 	if err != nil || n < 1 || n > 40 || strconv.Itoa(n) != format {

@@ -67,8 +67,8 @@ func TestTemplateVariables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Variable{{"tag", "", 3}, {"commit", "7", 14}}
-	if diff := cmp.Diff(want, tm.Variables()); diff != "" {
+	want := []variable{{"tag", "", 3}, {"commit", "7", 14}}
+	if diff := cmp.Diff(want, tm.variables()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -97,7 +97,7 @@ func (r *reader) tagSelector(v *yaml.Node) TagSelector {
 		if len(tags) < len(v.Content) {
 			return sel
 		}
-		sel, err = SelectTags(tags)
+		sel, err = selectTags(tags)
 	} else {
 		s, ok := r.text(v, `"tags"`)
 		if !ok {

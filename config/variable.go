@@ -58,7 +58,7 @@ func whyNoValue(im *Image, rule Rule, before, later []Arg, name string) string {
 		return "is an argument that comes later; an argument can use those before it"
 	}
 	for _, other := range im.Rules {
-		if p := other.pattern(); p != nil && slices.Contains(p.Groups(), name) {
+		if p := other.pattern(); p != nil && slices.Contains(p.groups(), name) {
 			return fmt.Sprintf("is a group of the rule in line %d and has no value for %s", other.Pos.Line, here)
 		}
 	}
@@ -95,7 +95,7 @@ func (r Rule) variables() []string {
 		names = append(names, "number")
 	}
 	if p := r.pattern(); p != nil {
-		names = append(names, p.Groups()...)
+		names = append(names, p.groups()...)
 	}
 	return names
 }

@@ -50,13 +50,7 @@ func (s *Sources) useMirror(ctx context.Context, repo builder.Repository, nameLe
 	if err != nil {
 		return nil, fmt.Errorf("mirror %s: %w", repo.FullName(), err)
 	}
-	s.mu.Lock()
-	m := s.mirrors[dir]
-	if m == nil {
-		m = &mirror{dir: dir, turn: make(chan struct{}, 1)}
-		s.mirrors[dir] = m
-	}
-	s.mu.Unlock()
+	m := s.mirrorAt(dir)
 	m.mu.Lock()
 	m.users++
 	m.mu.Unlock()
@@ -68,6 +62,18 @@ func (s *Sources) useMirror(ctx context.Context, repo builder.Repository, nameLe
 		return nil, fmt.Errorf("mirror %s: %w", repo.FullName(), err)
 	}
 	return m, nil
+}
+
+// mirrorAt returns the one mirror of this process for a folder, there or not.
+func (s *Sources) mirrorAt(dir string) *mirror {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.mirrors[dir]
+	if m == nil {
+		m = &mirror{dir: dir, turn: make(chan struct{}, 1)}
+		s.mirrors[dir] = m
+	}
+	return m
 }
 
 func (m *mirror) release() {

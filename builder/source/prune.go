@@ -50,13 +50,7 @@ func (s *Sources) pruneMirror(ctx context.Context, dir string, before time.Time)
 	if err != nil {
 		return false, err
 	}
-	s.mu.Lock()
-	m := s.mirrors[dir]
-	if m == nil {
-		m = &mirror{dir: dir, turn: make(chan struct{}, 1)}
-		s.mirrors[dir] = m
-	}
-	s.mu.Unlock()
+	m := s.mirrorAt(dir)
 	unlock, err := m.lock(ctx)
 	if err != nil {
 		return false, err

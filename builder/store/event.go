@@ -165,15 +165,6 @@ func (s *Store) AcceptedHeads(ctx context.Context, repoKey string) (map[string]s
 	return heads, nil
 }
 
-// RepositoryKeys names the repositories that an event was ever accepted for.
-func (s *Store) RepositoryKeys(ctx context.Context) ([]string, error) {
-	keys, err := s.client.HKeys(ctx, repositoriesKey()).Result()
-	if err != nil {
-		return nil, fmt.Errorf("repositories: %w", classify(ctx, err))
-	}
-	return keys, nil
-}
-
 // Repository returns a repository as its last event described it.
 func (s *Store) Repository(ctx context.Context, key string) (builder.Repository, error) {
 	var r builder.Repository

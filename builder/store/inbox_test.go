@@ -318,10 +318,6 @@ func TestIntentsAndAcceptedHeads(t *testing.T) {
 		t.Errorf("heads: %v (-want +got):\n%s", err, diff)
 	}
 
-	keys, err := s.RepositoryKeys(ctx)
-	if diff := cmp.Diff([]string{"git:acme/a"}, keys); diff != "" || err != nil {
-		t.Errorf("repositories: %v (-want +got):\n%s", err, diff)
-	}
 	r, err := s.Repository(ctx, "git:acme/a")
 	if diff := cmp.Diff(repository("a"), r); diff != "" || err != nil {
 		t.Errorf("repository: %v (-want +got):\n%s", err, diff)
