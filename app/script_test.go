@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -54,7 +55,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			// What runs beside the script: story_test.go.
-			"up": cmdUp, "down": cmdDown, "receiver": cmdReceiver, "redis": cmdRedis, "process": cmdProcess,
+			"up": cmdUp, "down": cmdDown, "receiver": cmdReceiver, "gate": cmdGate, "redis": cmdRedis, "process": cmdProcess,
 			// What it does and looks at: commands_test.go.
 			"repo": cmdRepo, "let": cmdLet, "build": cmdBuild, "image": cmdImage, "digest": cmdDigest, "until": cmdUntil, "api": cmdAPI,
 		},
@@ -68,6 +69,8 @@ type story struct {
 	upExited  chan error
 	redis     *exec.Cmd
 	receiver  *http.Server
+	gate      *http.Server
+	open      atomic.Bool // the gate
 }
 
 func storyOf(ts *testscript.TestScript) *story { return ts.Value(story{}).(*story) }
@@ -104,7 +107,9 @@ func (s *story) end() {
 		s.redis.Process.Kill()
 		s.redis.Wait()
 	}
-	if s.receiver != nil {
-		s.receiver.Close()
+	for _, server := range []*http.Server{s.receiver, s.gate} {
+		if server != nil {
+			server.Close()
+		}
 	}
 }

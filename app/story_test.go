@@ -191,6 +191,31 @@ func cmdReceiver(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("HOOK_SECRET", hookSecret)
 }
 
+// cmdGate starts an HTTP server that a step of a build can wait for, and sets
+// GATE to its address: gate. It answers 503 until `gate open`, and again after
+// `gate close`.
+func cmdGate(ts *testscript.TestScript, _ bool, args []string) {
+	s := storyOf(ts)
+	switch {
+	case len(args) == 1 && args[0] == "open":
+		s.open.Store(true)
+	case len(args) == 1 && args[0] == "close":
+		s.open.Store(false)
+	case len(args) == 0 && s.gate == nil:
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		s.gate = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if !s.open.Load() {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		})}
+		go s.gate.Serve(l)
+		ts.Setenv("GATE", "http://"+l.Addr().String())
+	default:
+		ts.Fatalf("usage: gate [open|close]")
+	}
+}
+
 // signature says what a receiver finds out about a delivery.
 func signature(header string, body []byte) string {
 	if header == "" {
