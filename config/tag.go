@@ -82,7 +82,7 @@ func selectTags(tags []string) (TagSelector, error) {
 			return TagSelector{}, fmt.Errorf(`%q is no tag, and a trigger's tags are no globs; write a regular expression between slashes: "/^v/"`, t)
 		}
 		if !validTag(t) {
-			return TagSelector{}, fmt.Errorf("%q is no tag: letters, digits, _, . and -, at most %d, neither . nor - first", t, maxTag)
+			return TagSelector{}, fmt.Errorf("%q cannot be a tag: letters, digits, _, . and -, at most %d characters, neither . nor - first", t, maxTag)
 		}
 	}
 	return TagSelector{tags: slices.Clone(tags)}, nil

@@ -70,8 +70,8 @@ func TestTagSelectorErrors(t *testing.T) {
 		"/v":        `must end with "/"`,
 		"/(?=v)/":   "no lookahead",
 		"v*":        "are no globs",
-		"one, two":  "is no tag",
-		"a;.hidden": `".hidden" is no tag`,
+		"one, two":  "cannot be a tag",
+		"a;.hidden": `".hidden" cannot be a tag`,
 	} {
 		if _, err := ParseTagSelector(s); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want …%s…", s, err, want)

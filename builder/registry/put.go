@@ -96,7 +96,7 @@ func (c *Client) newPut(r builder.TagRequest) (*put, error) {
 	for _, tag := range r.Tags {
 		if !builder.ValidTag(tag) {
 			return nil, &builder.Failure{Stage: builder.StageTag,
-				Message: fmt.Sprintf("%q cannot be a tag: a tag has 1 to 128 letters, digits, _, . and -, and begins with none of the last two", tag)}
+				Message: fmt.Sprintf("%q cannot be a tag: letters, digits, _, . and -, at most 128 characters, neither . nor - first", tag)}
 		}
 		if !seen[tag] {
 			seen[tag] = true

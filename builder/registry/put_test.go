@@ -165,11 +165,11 @@ func TestPutRefusesBadRequests(t *testing.T) {
 		"upper case": {request("registry.example.com/Acme/hello", digest, at("a", 1), "x"),
 			`"registry.example.com/Acme/hello" is not the name of an image repository: write registry/owner/name, in lower case`},
 		"tag with a slash": {request(repo, digest, at("a", 1), "ok", "feature/x"),
-			`"feature/x" cannot be a tag: a tag has 1 to 128 letters, digits, _, . and -, and begins with none of the last two`},
+			`"feature/x" cannot be a tag: letters, digits, _, . and -, at most 128 characters, neither . nor - first`},
 		"empty tag": {request(repo, digest, at("a", 1), ""),
-			`"" cannot be a tag: a tag has 1 to 128 letters, digits, _, . and -, and begins with none of the last two`},
+			`"" cannot be a tag: letters, digits, _, . and -, at most 128 characters, neither . nor - first`},
 		"tag that begins with a dash": {request(repo, digest, at("a", 1), "-x"),
-			`"-x" cannot be a tag: a tag has 1 to 128 letters, digits, _, . and -, and begins with none of the last two`},
+			`"-x" cannot be a tag: letters, digits, _, . and -, at most 128 characters, neither . nor - first`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := registry.New(registry.Options{}).Put(t.Context(), tc.request)

@@ -113,7 +113,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"a branch", "main", []string{`"main"`, "full hash"}},
 		{"an option", "--all", []string{"full hash"}},
 		{"nothing", "", []string{"full hash"}},
-		{"a commit that is gone", strings.Repeat("1", 40), []string{"111111111111", "acme/hello", "push again"}},
+		{"a commit that is gone", strings.Repeat("1", 40), []string{"111111", "acme/hello", "push again"}},
 		{"a blob", r.Hash("main:a"), []string{"not in acme/hello"}},
 	}
 	for _, tt := range tests {

@@ -125,13 +125,8 @@ func failure(format string, args ...any) *builder.Failure {
 	return &builder.Failure{Stage: builder.StageSource, Message: fmt.Sprintf(format, args...)}
 }
 
-// short is a commit's hash as people write it.
-func short(commit string) string {
-	if len(commit) > 12 {
-		return commit[:12]
-	}
-	return commit
-}
+// short is a commit's hash as every room writes it in sentences.
+func short(commit string) string { return commit[:min(len(commit), 6)] }
 
 // clip keeps what a person sent from filling a message.
 func clip(s string) string {
