@@ -20,6 +20,7 @@ const (
 	maxWords        = 10_000   // of one instruction
 	maxBases        = 200      // images that a build reads
 	maxExpanded     = 64 << 20 // bytes that variables make of all instructions together
+	portRange       = 2 << 20  // bytes that EXPOSE 1-65535 counts for
 )
 
 // checkBounds refuses what could not be translated in reasonable time and
@@ -83,6 +84,9 @@ func (g *growth) instruction(n *parser.Node) float64 {
 		return float64(len(n.Original)) + g.env
 	}
 	size := g.size(n.Original) + g.env
+	if strings.EqualFold(n.Value, keyword.Expose) {
+		size += portRange * float64(strings.Count(n.Original, "-"))
+	}
 	for _, h := range n.Heredocs {
 		size += g.size(h.Content)
 	}

@@ -34,6 +34,7 @@ func TestInspectRefusesBombs(t *testing.T) {
 		{"replacements", "FROM scratch\nENV A=aaaaaaaaaa\n" + strings.Repeat("ENV A=${A//a/$A}\n", 6), nil, "up to here"},
 		{"heredocs", laughs(`ENV A%d="%s"`, 5) + "COPY <<E /e\n" + strings.Repeat("$A5\n", 200) + "E\n", nil, "up to here"},
 		{"every step carries them", "FROM scratch\nENV A=" + strings.Repeat("a", 50000) + "\n" + strings.Repeat("RUN a\n", 1900), nil, "up to here"},
+		{"ports", "FROM scratch\n" + strings.Repeat("EXPOSE 1-65535\n", 1000), nil, "up to here"},
 		{"instructions", "FROM scratch\n" + strings.Repeat("COPY a /\n", 20000), nil, "Dockerfile:2001: a Dockerfile has at most 2000 instructions"},
 		{"words", "FROM scratch\nCOPY " + strings.Repeat("a \\\n", 10001) + " /\n", nil, "Dockerfile:2: an instruction has at most 10000 words"},
 		{"bases", "FROM scratch\n" + numbered("COPY --from=base%d /a /\n", 201), nil, "Dockerfile: the build reads 201 images; at most 200 are allowed"},
@@ -61,6 +62,7 @@ func TestInspectTakesLongFiles(t *testing.T) {
 		"a path that grows": "FROM scratch\nENV A=/opt PATH=/bin\n" + strings.Repeat("ENV PATH=$A/bin:$PATH\nRUN a\n", 300),
 		"many stages":       "FROM scratch AS s\n" + numbered("FROM s AS s%d\nARG V=1.2.3\nENV V2=${V//./-} URL=https://example.com/$V/${V2}\nRUN a\n", 50),
 		"a long script":     "FROM scratch\nRUN <<E\n" + strings.Repeat("echo $A ${B//b/$C} && \n", 20000) + "E\n",
+		"port ranges":       "FROM scratch\n" + strings.Repeat("EXPOSE 30000-30010/udp ${PORT:-80}\n", 10),
 		"bases":             "FROM scratch\n" + numbered("COPY --from=base%d /a /\n", 200),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -107,12 +107,6 @@ func (s *Solver) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Version names the daemon with its revision.
-func (s *Solver) Version(ctx context.Context) (string, error) {
-	v, err := s.version(ctx)
-	return strings.TrimSpace(v.Version + " " + v.Revision), err
-}
-
 // Toolchain is what the daemon and the options here put into every input key.
 // It changes when the daemon is upgraded. A daemon that was built without its
 // version says v0.0.0+unknown.
