@@ -35,7 +35,7 @@ type streams struct {
 var errSilent = errors.New("")
 
 // Main runs the program and returns its exit status: 0, 1 for what went
-// wrong, 2 for a command line that makes no sense.
+// wrong, 2 for a command line that makes no sense, 130 for ^C.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	// git runs its hooks by name; ours are links to this program.
 	if hook := filepath.Base(args[0]); plaingit.IsHook(hook) {
@@ -53,8 +53,10 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "registry-build: %v\nRun `registry-build --help` for usage.\n", err)
+		fmt.Fprintf(stderr, "registry-build: %v\nRun `%s --help` for usage.\n", err, firstOf(usage.command, root.Name()))
 		return 2
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return 130 // as a shell has it for ^C, and who pressed that knows
 	case !errors.Is(err, errSilent):
 		fmt.Fprintf(stderr, "registry-build: %v\n", err)
 	}
@@ -62,7 +64,14 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 }
 
 // usageError is a command line that makes no sense.
-type usageError struct{ error }
+type usageError struct {
+	error
+	command string // whose help shows how it is written; "" for all of it
+}
+
+func usagef(c *cobra.Command, format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...), c.CommandPath()}
+}
 
 func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
@@ -71,19 +80,14 @@ func newRoot(s streams) *cobra.Command {
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q", args[0])}
-			}
-			return nil
-		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args:          noCommand,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{err, c.CommandPath()} })
 	root.AddCommand(
 		upCommand(s), serveCommand(s),
 		buildCommand(s), validateCommand(s),
@@ -93,19 +97,38 @@ func newRoot(s streams) *cobra.Command {
 	return root
 }
 
+// noCommand is for what only groups commands: an argument there is one that
+// is misspelt.
+func noCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	c.SuggestionsMinimumDistance = 2
+	meant := ""
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		meant = fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return usagef(c, "unknown command %q%s", args[0], meant)
+}
+
 // exactly is cobra.ExactArgs with a sentence that names what is missing.
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
-		if len(args) != len(names) {
-			return usageError{fmt.Errorf("%s needs %s", c.CommandPath(), strings.Join(names, " and "))}
+		switch {
+		case len(args) == len(names):
+			return nil
+		case len(names) == 0:
+			return usagef(c, "%s takes no argument, and there is %q", c.CommandPath(), args[0])
+		case len(args) > len(names):
+			return usagef(c, "%s needs %s, and there is %q too", c.CommandPath(), strings.Join(names, " and "), args[len(names)])
 		}
-		return nil
+		return usagef(c, "%s needs %s", c.CommandPath(), strings.Join(names, " and "))
 	}
 }
 
 func atMostOne(c *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return usageError{fmt.Errorf("%s takes one argument at most, not %d", c.CommandPath(), len(args))}
+		return usagef(c, "%s takes one argument at most, not %d", c.CommandPath(), len(args))
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 // who can list processes, and stay in the shell's history.
 func credentialsCommand(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "credentials", Short: "Set, list and remove credentials; values are never shown again",
+		Args: noCommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(credentialsSet(s), credentialsList(s), credentialsRemove(s))
 	return c

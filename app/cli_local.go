@@ -60,13 +60,16 @@ or --commit, or an uploaded Dockerfile with --destination and --tags.`,
 	c.Flags().StringVar(&req.Destination, "destination", "", "with --dockerfile: image repository `owner/name`")
 	c.Flags().StringSliceVar(&req.Tags, "tags", nil, "with --dockerfile: tags, separated by commas")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if remote && len(args) > 0 {
+			return usagef(c, "--remote builds what the server has, not %s: name it with --repository", args[0])
+		}
 		if remote {
 			req.Image, req.NoCache = b.image, b.fresh
 			return remoteBuild(c, s, &b.flags, req, dockerfile)
 		}
 		for _, name := range []string{"repository", "branch", "tag", "commit", "dockerfile", "destination", "tags"} {
 			if c.Flags().Changed(name) {
-				return usageError{fmt.Errorf("--%s goes with --remote", name)}
+				return usagef(c, "--%s goes with --remote", name)
 			}
 		}
 		return b.run(c.Context(), argOr(args, "."))

@@ -1,19 +1,18 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/handlers"
 )
 
@@ -31,6 +30,20 @@ func (f *clientFlags) add(c *cobra.Command) {
 
 func (f *clientFlags) client() (*client, error) { return newClient(f.server, f.tokenFile, f.data) }
 
+// ask is what a command does that has a server to ask.
+func (f *clientFlags) ask(do func(ctx context.Context, api *client, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		api, err := f.client()
+		if err != nil {
+			return err
+		}
+		return do(c.Context(), api, args)
+	}
+}
+
+// buildPath is where the API has a build, or what is below it.
+func buildPath(id, below string) string { return "/api/v1/builds/" + url.PathEscape(id) + below }
+
 func buildsCommand(s streams) *cobra.Command {
 	var f clientFlags
 	q := url.Values{}
@@ -43,14 +56,10 @@ func buildsCommand(s streams) *cobra.Command {
 	}
 	c.Flags().Lookup("limit").Usage = "at most this `number` of builds (1 to 200)"
 	c.Flags().Lookup("before").Usage = "only builds older than this `ID`"
-	c.RunE = func(c *cobra.Command, args []string) error {
-		api, err := f.client()
-		if err != nil {
-			return err
-		}
+	c.RunE = f.ask(func(ctx context.Context, api *client, args []string) error {
 		if len(args) == 1 {
 			var b handlers.Build
-			if err := api.call(c.Context(), http.MethodGet, "/api/v1/builds/"+url.PathEscape(args[0]), nil, &b); err != nil {
+			if err := api.call(ctx, http.MethodGet, buildPath(args[0], ""), nil, &b); err != nil {
 				return err
 			}
 			return f.print(s.out, b, func(w io.Writer) { printBuild(w, b) })
@@ -61,11 +70,11 @@ func buildsCommand(s streams) *cobra.Command {
 			}
 		}
 		var list handlers.BuildList
-		if err := api.call(c.Context(), http.MethodGet, "/api/v1/builds?"+q.Encode(), nil, &list); err != nil {
+		if err := api.call(ctx, http.MethodGet, "/api/v1/builds?"+q.Encode(), nil, &list); err != nil {
 			return err
 		}
 		return f.print(s.out, list, func(w io.Writer) { printBuilds(w, list) })
-	}
+	})
 	return c
 }
 
@@ -162,14 +171,10 @@ func logsCommand(s streams) *cobra.Command {
 	var f clientFlags
 	c := &cobra.Command{Use: "logs ID", Short: "Print a build's log, and follow it until the build ends", Args: exactly("a build ID")}
 	f.add(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		api, err := f.client()
-		if err != nil {
-			return err
-		}
-		_, err = api.log(c.Context(), args[0], s.out)
+	c.RunE = f.ask(func(ctx context.Context, api *client, args []string) error {
+		_, err := api.log(ctx, args[0], s.out)
 		return err
-	}
+	})
 	return c
 }
 
@@ -177,18 +182,14 @@ func cancelCommand(s streams) *cobra.Command {
 	var f clientFlags
 	c := &cobra.Command{Use: "cancel ID", Short: "Cancel a build that is queued or running", Args: exactly("a build ID")}
 	f.add(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		api, err := f.client()
-		if err != nil {
-			return err
-		}
+	c.RunE = f.ask(func(ctx context.Context, api *client, args []string) error {
 		var b handlers.Build
-		if err := api.call(c.Context(), http.MethodPost, "/api/v1/builds/"+url.PathEscape(args[0])+"/cancel", nil, &b); err != nil {
+		if err := api.call(ctx, http.MethodPost, buildPath(args[0], "/cancel"), nil, &b); err != nil {
 			return err
 		}
 		fmt.Fprintf(s.out, "%s: %s\n", b.ID, b.Status)
 		return nil
-	}
+	})
 	return c
 }
 
@@ -196,17 +197,13 @@ func deleteCommand(s streams) *cobra.Command {
 	var f clientFlags
 	c := &cobra.Command{Use: "delete ID", Short: "Delete a finished build's record and log", Args: exactly("a build ID")}
 	f.add(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		api, err := f.client()
-		if err != nil {
-			return err
-		}
-		if err := api.call(c.Context(), http.MethodDelete, "/api/v1/builds/"+url.PathEscape(args[0]), nil, nil); err != nil {
+	c.RunE = f.ask(func(ctx context.Context, api *client, args []string) error {
+		if err := api.call(ctx, http.MethodDelete, buildPath(args[0], ""), nil, nil); err != nil {
 			return err
 		}
 		fmt.Fprintf(s.out, "%s: record and log deleted; the image stays\n", args[0])
 		return nil
-	}
+	})
 	return c
 }
 
@@ -215,17 +212,13 @@ func triggersCommand(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "triggers ID", Short: "Show what a build's triggers did", Args: exactly("a build ID")}
 	f.add(c)
 	c.Flags().BoolVar(&f.json, "json", false, "print the API's answer")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		api, err := f.client()
-		if err != nil {
-			return err
-		}
+	c.RunE = f.ask(func(ctx context.Context, api *client, args []string) error {
 		var list handlers.TriggerRunList
-		if err := api.call(c.Context(), http.MethodGet, "/api/v1/builds/"+url.PathEscape(args[0])+"/triggers", nil, &list); err != nil {
+		if err := api.call(ctx, http.MethodGet, buildPath(args[0], "/triggers"), nil, &list); err != nil {
 			return err
 		}
 		return f.print(s.out, list, func(w io.Writer) { printTriggerRuns(w, list.Runs) })
-	}
+	})
 	return c
 }
 
@@ -244,18 +237,14 @@ func statusCommand(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "status OWNER/NAME COMMIT", Short: "Show the statuses of a commit", Args: exactly("OWNER/NAME", "a commit")}
 	f.add(c)
 	c.Flags().BoolVar(&f.json, "json", false, "print the API's answer")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		api, err := f.client()
-		if err != nil {
-			return err
-		}
+	c.RunE = f.ask(func(ctx context.Context, api *client, args []string) error {
 		owner, name, ok := strings.Cut(args[0], "/")
 		if !ok {
-			return usageError{fmt.Errorf("repository is %q; write it as owner/name", args[0])}
+			return usagef(c, "repository is %q; write it as owner/name", args[0])
 		}
 		var list handlers.StatusList
 		path := fmt.Sprintf("/api/v1/statuses/%s/%s/%s", url.PathEscape(owner), url.PathEscape(name), url.PathEscape(args[1]))
-		if err := api.call(c.Context(), http.MethodGet, path, nil, &list); err != nil {
+		if err := api.call(ctx, http.MethodGet, path, nil, &list); err != nil {
 			return err
 		}
 		return f.print(s.out, list, func(w io.Writer) {
@@ -265,41 +254,6 @@ func statusCommand(s streams) *cobra.Command {
 			}
 			t.Flush()
 		})
-	}
+	})
 	return c
-}
-
-// remoteBuild is `build --remote`: the server builds, the log comes here.
-func remoteBuild(c *cobra.Command, s streams, f *clientFlags, req handlers.BuildRequest, dockerfile string) error {
-	api, err := f.client()
-	if err != nil {
-		return err
-	}
-	if dockerfile != "" {
-		text, err := os.ReadFile(dockerfile)
-		if err != nil {
-			return err
-		}
-		req.Dockerfile = string(text)
-	}
-	var answer handlers.EventAnswer
-	if err := api.call(c.Context(), http.MethodPost, "/api/v1/builds", req, &answer); err != nil {
-		return err
-	}
-	failed := false
-	for _, b := range answer.Builds {
-		fmt.Fprintf(s.out, "build %s of %s: %s\n", b.ID, b.Image, b.Status)
-	}
-	for _, b := range answer.Builds {
-		end, err := api.log(c.Context(), b.ID, s.out)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(s.out, "%s: %s\n", b.Image, end.Status)
-		failed = failed || !builder.State(end.State).Good()
-	}
-	if failed {
-		return errSilent
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ that ref would build with which tags, and for each rule that does not match, why
 		}
 		data, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("there is no %s", path)
+			return fmt.Errorf("there is no %s%s", path, misnamed(path))
 		}
 		if err != nil {
 			return err
@@ -53,10 +54,24 @@ that ref would build with which tags, and for each rule that does not match, why
 		if err != nil {
 			return err
 		}
-		printDecision(s.out, event, builder.Plan(builder.PlanInput{Event: event, File: file}))
+		d := builder.Plan(builder.PlanInput{Event: event, File: file})
+		printDecision(s.out, event, d)
+		if d.Failure != nil || slices.ContainsFunc(d.Reasons, func(r builder.Reason) bool { return r.Error }) {
+			return errSilent
+		}
 		return nil
 	}
 	return c
+}
+
+// misnamed names what stands in place of a build file that is not there.
+func misnamed(path string) string {
+	for _, name := range []string{".registry-build.yaml", "registry-build.yml", "registry-build.yaml"} {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(path), name)); err == nil {
+			return fmt.Sprintf("; there is a %s: only the name %s counts", name, config.BuildFileName)
+		}
+	}
+	return ""
 }
 
 // pushOf is the event that a push of ref would be, at the commit that the

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -22,6 +21,8 @@ type client struct {
 	server string // http://127.0.0.1:5080
 	token  string
 	http   *http.Client
+	hint   string        // what to do when it does not answer
+	pause  time.Duration // before a log is asked for again; doubled each time
 }
 
 // newClient takes the server and token that were given, else those of the
@@ -31,17 +32,19 @@ func newClient(server, tokenFile, dir string) (*client, error) {
 		server: firstOf(server, os.Getenv("REGISTRY_BUILD_SERVER")),
 		token:  os.Getenv("REGISTRY_BUILD_TOKEN"),
 		http:   &http.Client{},
+		pause:  500 * time.Millisecond,
 	}
 	local, err := dataDirAt(dir)
 	if err != nil {
 		return nil, err
 	}
 	if c.server == "" {
-		port, err := os.ReadFile(local.path("url"))
+		address, err := os.ReadFile(local.path("url"))
 		if err != nil {
 			return nil, fmt.Errorf("no server: name one with --server or REGISTRY_BUILD_SERVER, or start `registry-build up`")
 		}
-		c.server = strings.TrimSpace(string(port))
+		c.server = strings.TrimSpace(string(address))
+		c.hint = "; start `registry-build up` again"
 	}
 	if tokenFile != "" || c.token == "" {
 		file := firstOf(tokenFile, local.path("token"))
@@ -64,9 +67,14 @@ func firstOf(values ...string) string {
 	return ""
 }
 
+// away is an error of a server that may be back in a moment: it does not
+// answer, or is stopping or starting.
+type away struct{ error }
+
+func (a away) Unwrap() error { return a.error }
+
 // call sends in (if any) as JSON and decodes the answer into out (if any).
-// An answer that is not 2xx is an error with the server's sentence, but for
-// 422, whose body is an answer too where out asks for one.
+// An answer that is not 2xx is an error with the server's sentence.
 func (c *client) call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
@@ -105,7 +113,7 @@ func (c *client) do(ctx context.Context, method, path string, body io.Reader, he
 		if errors.As(err, &ue) {
 			err = ue.Err
 		}
-		return nil, fmt.Errorf("%s does not answer: %w", c.server, err)
+		return nil, away{fmt.Errorf("%s does not answer: %w%s", c.server, err, c.hint)}
 	}
 	if resp.StatusCode/100 == 2 {
 		return resp, nil
@@ -113,7 +121,11 @@ func (c *client) do(ctx context.Context, method, path string, body io.Reader, he
 	defer resp.Body.Close()
 	data, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	var refused handlers.Error
-	if json.Unmarshal(data, &refused) == nil && refused.Error != "" {
+	said := json.Unmarshal(data, &refused) == nil && refused.Error != ""
+	switch {
+	case resp.StatusCode == http.StatusServiceUnavailable:
+		return nil, away{fmt.Errorf("%s: %s", c.server, firstOf(refused.Error, strings.TrimSpace(string(data)), resp.Status))}
+	case said:
 		return nil, errors.New(refused.Error)
 	}
 	var answer handlers.EventAnswer
@@ -134,63 +146,4 @@ func nothingBuilt(a handlers.EventAnswer) error {
 		lines = append(lines, reasonLine(r))
 	}
 	return errors.New(strings.Join(lines, "\n"))
-}
-
-// log copies a build's log to out, following it until the build ends, and
-// returns how it ended. A broken connection is taken up where it broke.
-func (c *client) log(ctx context.Context, id string, out io.Writer) (handlers.EndEvent, error) {
-	after := ""
-	for try := 0; ; try++ {
-		end, last, err := c.logOnce(ctx, id, after, out)
-		if last != after {
-			after, try = last, 0
-		}
-		if end != nil || err != nil || ctx.Err() != nil || try == 5 {
-			if end == nil {
-				return handlers.EndEvent{}, errors.Join(err, ctx.Err())
-			}
-			return *end, nil
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second << try):
-		}
-	}
-}
-
-func (c *client) logOnce(ctx context.Context, id, after string, out io.Writer) (end *handlers.EndEvent, last string, err error) {
-	header := http.Header{"Accept": {"text/event-stream"}}
-	if after != "" {
-		header.Set("Last-Event-ID", after)
-	}
-	resp, err := c.do(ctx, http.MethodGet, "/api/v1/builds/"+url.PathEscape(id)+"/log", nil, header)
-	if err != nil {
-		return nil, after, err
-	}
-	defer resp.Body.Close()
-	var event string
-	lines := bufio.NewReader(resp.Body)
-	for {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			return nil, after, nil // cut: the caller resumes
-		}
-		field, value, _ := strings.Cut(strings.TrimRight(line, "\n"), ": ")
-		switch field {
-		case "event":
-			event = value
-		case "id":
-			after = value
-		case "data":
-			if event == "end" {
-				end = new(handlers.EndEvent)
-				return end, after, json.Unmarshal([]byte(value), end)
-			}
-			var text handlers.LogEvent
-			if err := json.Unmarshal([]byte(value), &text); err != nil {
-				return nil, after, err
-			}
-			io.WriteString(out, text.Text)
-		}
-	}
 }

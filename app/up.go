@@ -149,7 +149,7 @@ func greet(out io.Writer, cfg *config.Server, dir *dataDir, address string) {
   data      %s
 
 To push, let git read the token from its file (once), then push:
-  git config --global credential.%s.helper '!f() { echo username=owner; echo "password=$(cat %s)"; }; f'
+  git config --global credential.%s.helper '!f() { echo username=owner; echo "password=$(cat "%s")"; }; f'
   git push %s/git/OWNER/NAME.git main
 `, address, images, dir.root, address, dir.path("token"), address)
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +28,7 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("git %s: %s", args[0], firstOf(strings.TrimSpace(stderr.String()), err.Error()))
+		return "", errors.New(strings.TrimPrefix(firstOf(strings.TrimSpace(stderr.String()), "git "+args[0]+": "+err.Error()), "fatal: "))
 	}
 	return strings.TrimRight(string(out), "\n"), nil
 }
@@ -36,7 +37,7 @@ func openWorktree(ctx context.Context, path string) (*worktree, error) {
 	git := func(args ...string) (string, error) { return git(ctx, path, args...) }
 	top, err := git("rev-parse", "--show-toplevel")
 	if err != nil {
-		return nil, fmt.Errorf("%s is not in a git repository: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	w := &worktree{top: top}
 	if w.gitDir, err = git("rev-parse", "--absolute-git-dir"); err != nil {
