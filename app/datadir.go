@@ -137,14 +137,18 @@ func (d *dataDir) find(name string) (string, error) {
 	if p, err := exec.LookPath(name); err == nil {
 		return filepath.Abs(p)
 	}
-	return "", fmt.Errorf("%s is missing; %s", name, installHint[name])
+	return "", fmt.Errorf("%s is missing; %s", name, install(name))
 }
 
-var installHint = map[string]string{
-	"redis-server": "install it with `apt-get install redis-server`, or name one with `redis:` in the server file",
-	"buildkitd":    "build it with `make tools`, or name one with `buildkit:` in the server file",
-	"runc":         "install it with `apt-get install runc`",
-	"git":          "install it with `apt-get install git`",
+// install says how a program gets onto this machine, or what stands in for it.
+func install(name string) string {
+	switch name {
+	case "redis-server":
+		return "install it with `apt-get install redis-server`, or name one with `redis:` in the server file"
+	case "buildkitd":
+		return "build it with `make tools`, or name one with `buildkit:` in the server file"
+	}
+	return "install it with `apt-get install " + name + "`"
 }
 
 func executable(path string) bool {

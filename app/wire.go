@@ -73,6 +73,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	}
 
 	// State.
+	redis.SetLogger(redisLog{log.With("room", "redis")})
 	client, err := store.Open(at.redis)
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
@@ -82,7 +83,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		Events: cfg.Retention.Events, Builds: cfg.Retention.Builds, Logs: cfg.Retention.Logs, Log: log,
 	})
 	if err := records.Ping(ctx); err != nil {
-		return nil, fmt.Errorf("redis: %w", err)
+		return nil, fmt.Errorf("%w; is the server running that `redis:` names?", err)
 	}
 	credentials, err := credential.Open(dir.path("credentials"), firstOf(cfg.KeyFile, dir.path("credentials", "key.txt")))
 	if err != nil {
@@ -224,7 +225,7 @@ func (in *installation) run(ctx context.Context) error {
 		return done
 	}
 	door := &gate{open: in.handler}
-	server := &http.Server{Handler: door, ConnState: door.track, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(in.log.Handler(), slog.LevelDebug)}
+	server := &http.Server{Handler: door, ConnState: door.track, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(in.log.Handler(), slog.LevelDebug)}
 	stored := start("store", base, in.store.Run)
 	hooked := start("git", base, in.git.Run)
 	carried := start("courier", base, in.courier.Run)
