@@ -20,7 +20,7 @@ type redactor struct {
 const withheld = "(withheld: the credential store cannot be read, so secrets could not be hidden)"
 
 func (r redactor) Writer(ctx context.Context, w io.Writer) io.WriteCloser {
-	redact, err := r.credentials.Redactor(ctx, r.token)
+	redact, err := r.credentials.Redactor(context.WithoutCancel(ctx), r.token)
 	if err != nil {
 		r.log.Error("redactor", "err", err)
 		fmt.Fprintln(w, withheld)
@@ -30,7 +30,7 @@ func (r redactor) Writer(ctx context.Context, w io.Writer) io.WriteCloser {
 }
 
 func (r redactor) Redact(ctx context.Context, text string) string {
-	redact, err := r.credentials.Redactor(ctx, r.token)
+	redact, err := r.credentials.Redactor(context.WithoutCancel(ctx), r.token)
 	if err != nil {
 		r.log.Error("redactor", "err", err)
 		return withheld

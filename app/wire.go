@@ -97,7 +97,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	if err != nil {
 		return nil, err
 	}
-	door := access{tokens}
+	door, hide := access{tokens}, redactor{credentials, own, log}
 
 	// What starts builds.
 	self, err := os.Executable()
@@ -124,7 +124,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	if err != nil {
 		return nil, err
 	}
-	images := registry.New(registry.Options{Ledger: records.Tags(), Insecure: insecure, Log: log.With("room", "registry")})
+	images := registry.New(registry.Options{Ledger: records.Tags(), Insecure: insecure, Mirrors: cfg.Registry.Mirrors, Log: log.With("room", "registry")})
 	embedded, v2, err := embedRegistry(cfg, dir, door, log)
 	if err != nil {
 		return nil, err
@@ -143,7 +143,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		return nil, err
 	}
 	triggers, err := trigger.NewSet(trigger.Options{
-		Kinds: map[string]trigger.Kind{"webhook": hook}, Redact: credentials.Redact, Log: log.With("room", "trigger"),
+		Kinds: map[string]trigger.Kind{"webhook": hook}, Redact: hide.Redact, Log: log.With("room", "trigger"),
 	})
 	if err != nil {
 		return nil, err
@@ -158,7 +158,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		worker: &builder.Worker{
 			Queue: records, Leases: records, Inputs: records, Logs: records, Sources: sources, Solver: solver, Registry: images,
 			Logins:   logins{tokens: tokens, host: host, timeout: cfg.Limits.BuildTimeout, outside: dockerLogins(cfg)},
-			Triggers: triggers, Redactor: redactor{credentials, own, log},
+			Triggers: triggers, Redactor: hide,
 			Name: name, Parallel: cfg.Limits.Concurrency, Host: host, Toolchain: toolchain,
 			Timeout: cfg.Limits.BuildTimeout, Drain: drain, Log: log.With("room", "worker"),
 		},

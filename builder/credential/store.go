@@ -161,16 +161,6 @@ func (s *Store) Redactor(ctx context.Context, extra ...string) (*Redactor, error
 	return NewRedactor(values...), nil
 }
 
-// Redact hides every value of the store in text. Where the store cannot be
-// read, nothing of the text is shown.
-func (s *Store) Redact(ctx context.Context, text string) string {
-	r, err := s.Redactor(context.WithoutCancel(ctx))
-	if err != nil {
-		return "(hidden: the credentials cannot be read)"
-	}
-	return r.String(text)
-}
-
 func notFound(name string) error {
 	return fmt.Errorf("credential %q: %w; set it with: registry-build credentials set", name, builder.ErrNotFound)
 }

@@ -27,6 +27,9 @@ type Options struct {
 	// spoken to in plain HTTP. Loopback always may; a private address is no
 	// reason to send credentials in the clear.
 	Insecure []string
+	// Mirrors are asked before the registry itself when an image is resolved,
+	// in this order and without its login, as the builder pulls.
+	Mirrors map[string][]string
 	// Transport makes the connections; nil takes one of the client's own.
 	Transport http.RoundTripper
 	// Budget is how long one request may wait, in all, to be tried again;
@@ -44,6 +47,7 @@ type Options struct {
 // Client implements builder.Registry. It may be used concurrently.
 type Client struct {
 	ledger     Ledger
+	mirrors    map[string][]name.Registry // by registry
 	insecure   map[string]bool
 	transport  http.RoundTripper
 	renewEvery time.Duration
@@ -72,6 +76,7 @@ func New(o Options) *Client {
 	}
 	return &Client{
 		ledger:   o.Ledger,
+		mirrors:  mirrorsOf(o.Mirrors),
 		insecure: insecure,
 		transport: &guard{
 			next:     &retrier{next: o.Transport, budget: cmp.Or(o.Budget, time.Minute), wait: o.Wait},
@@ -81,6 +86,24 @@ func New(o Options) *Client {
 		renewEvery: cmp.Or(o.RenewEvery, renewEvery),
 		log:        o.Log,
 	}
+}
+
+// mirrorsOf reads the mirrors by the names that go-containerregistry gives
+// registries. Names that it does not take were refused with the server file.
+func mirrorsOf(configured map[string][]string) map[string][]name.Registry {
+	mirrors := map[string][]name.Registry{}
+	for host, list := range configured {
+		origin, err := name.NewRegistry(host)
+		if err != nil {
+			continue
+		}
+		for _, m := range list {
+			if mirror, err := name.NewRegistry(m); err == nil {
+				mirrors[origin.RegistryStr()] = append(mirrors[origin.RegistryStr()], mirror)
+			}
+		}
+	}
+	return mirrors
 }
 
 func newTransport() http.RoundTripper {
@@ -106,6 +129,26 @@ func (c *Client) Resolve(ctx context.Context, reference string, login builder.Lo
 		return "", &builder.Failure{Stage: builder.StageBuild, Err: err,
 			Message: fmt.Sprintf("%q is not the name of an image: write registry/name:tag or registry/name@sha256:…", reference)}
 	}
+	for _, mirror := range c.mirrors[ref.Context().RegistryStr()] {
+		digest, err := c.resolve(ctx, at(ref, mirror), builder.Login{})
+		if err == nil {
+			return digest, nil
+		}
+		c.log.DebugContext(ctx, "mirror", "mirror", mirror, "reference", reference, "err", err)
+	}
+	return c.resolve(ctx, ref, login)
+}
+
+// at is the same image in another registry.
+func at(ref name.Reference, registry name.Registry) name.Reference {
+	repo := registry.Repo(ref.Context().RepositoryStr())
+	if digest, ok := ref.(name.Digest); ok {
+		return repo.Digest(digest.DigestStr())
+	}
+	return repo.Tag(ref.Identifier())
+}
+
+func (c *Client) resolve(ctx context.Context, ref name.Reference, login builder.Login) (string, error) {
 	x := explainer{stage: builder.StageBuild, verb: "read", repo: ref.Context(), login: login}
 	s, err := c.connect(ctx, ref.Context(), login, transport.PullScope)
 	if err != nil {

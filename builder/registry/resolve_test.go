@@ -245,3 +245,22 @@ func TestTokenServer(t *testing.T) {
 		t.Errorf("the right to delete was not asked for: %v", scopes)
 	}
 }
+
+// A mirror is asked first, and the registry itself where no mirror has it.
+func TestMirrors(t *testing.T) {
+	origin, mirror := serve(t, ggcr.New()), serve(t, ggcr.New())
+	host, path, _ := strings.Cut(origin, "/")
+	mirrorHost, _, _ := strings.Cut(mirror, "/")
+	mirrored := pushImage(t, mirrorHost+"/"+path)
+	own := pushImage(t, host+"/own")
+	c := registry.New(registry.Options{Mirrors: map[string][]string{host: {"127.0.0.1:1", mirrorHost}, "docker.io": {mirrorHost}}, Budget: 1})
+	for reference, want := range map[string]string{
+		host + "/" + path + "@" + mirrored:   mirrored,
+		host + "/own@" + own:                 own,
+		"docker.io/" + path + "@" + mirrored: mirrored,
+	} {
+		if got, err := c.Resolve(t.Context(), reference, builder.Login{}); err != nil || got != want {
+			t.Errorf("%s: got %s, %v, want %s", reference, got, err, want)
+		}
+	}
+}
