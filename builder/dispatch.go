@@ -105,8 +105,8 @@ func (d *Dispatcher) loop(ctx context.Context, name string) {
 
 func (d *Dispatcher) dispatch(ctx context.Context, l *EventLease) {
 	log := d.Log.With("event", l.Event.ID, "repo", l.Event.Repository.FullName(), "commit", l.Event.Commit)
-	// Deciding outlives a stop by design: it takes milliseconds, and giving
-	// the event back would only repeat them.
+	// Deciding outlives a stop by a moment: mostly it takes milliseconds, and
+	// giving the event back would only repeat them.
 	work := context.WithoutCancel(ctx)
 	held, lose := context.WithCancelCause(work)
 	var extending sync.WaitGroup
@@ -115,7 +115,9 @@ func (d *Dispatcher) dispatch(ctx context.Context, l *EventLease) {
 	defer lose(nil)
 
 	limited, done := context.WithTimeout(held, decideLimit)
+	hurry := context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, done) })
 	decision, err := d.decide(limited, l)
+	hurry()
 	done()
 	switch {
 	case err == nil:

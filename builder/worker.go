@@ -238,7 +238,7 @@ func (w *Worker) redact(ctx context.Context, r *Result) {
 
 const (
 	finishLimit = 15 * time.Minute // how long Redis may be away when a build ends
-	lastWords   = 5 * time.Second  // of it after the drain
+	lastWords   = 5 * time.Second  // for what is in hand when a stop comes, after the drain
 )
 
 // finish writes the end down, for as long as it takes: what was pushed must
