@@ -95,10 +95,15 @@ func (a *attempt) run(ctx context.Context) (State, error) {
 func (a *attempt) introduce() {
 	b := a.lease
 	if b.Attempt > 1 {
-		a.say("attempt %d: the builder of the attempt before was lost", b.Attempt)
+		a.say("attempt %d: the one before was interrupted", b.Attempt)
 	}
-	if b.Commit != "" {
+	switch {
+	case b.Rule != "":
 		a.say("building %s at %s (%s)", b.Image, shortCommit(b.Commit), b.Rule)
+	case b.Commit != "":
+		a.say("building %s at %s", b.Image, shortCommit(b.Commit))
+	default:
+		a.say("building %s from an uploaded Dockerfile", b.Image)
 	}
 	for _, warning := range b.Warnings {
 		a.say("warning: %s", warning)

@@ -143,7 +143,12 @@ func (c *Courier) reportEvent(ctx context.Context, id string) error {
 func (c *Courier) aggregate(ctx context.Context, d Decision) (ReportState, string, error) {
 	switch {
 	case len(d.Invalid) > 0:
-		return StatusError, clip(d.Invalid[0].String(), maxDescription), nil
+		text := d.Invalid[0].String()
+		if more := len(d.Invalid) - 1; more > 0 {
+			note := fmt.Sprintf(" (and %d more)", more)
+			return StatusError, clip(text, maxDescription-len(note)) + note, nil
+		}
+		return StatusError, clip(text, maxDescription), nil
 	case d.Failure != nil:
 		return StatusError, clip(d.Failure.Message, maxDescription), nil
 	case len(d.Builds) == 0 && len(d.Reasons) > 0 && !d.Reasons[0].Error:
@@ -154,7 +159,8 @@ func (c *Courier) aggregate(ctx context.Context, d Decision) (ReportState, strin
 			return StatusError, oneLine(r.Image, r.Message), nil
 		}
 	}
-	counts := map[ReportState]int{}
+	counts := map[State]int{}
+	pending, good := 0, 0
 	for _, b := range d.Builds {
 		r, err := c.Records.Build(ctx, b.ID)
 		if errors.Is(err, ErrNotFound) {
@@ -163,15 +169,23 @@ func (c *Courier) aggregate(ctx context.Context, d Decision) (ReportState, strin
 		if err != nil {
 			return "", "", err
 		}
-		counts[statusOf(r.State)]++
+		counts[r.State]++
+		switch {
+		case !r.State.Terminal():
+			pending++
+		case r.State.Good():
+			good++
+		}
 	}
-	switch {
-	case counts[StatusPending] > 0:
-		return StatusPending, fmt.Sprintf("%s to go", count(counts[StatusPending], "image")), nil
-	case counts[StatusFailure]+counts[StatusError] > 0:
-		return StatusFailure, fmt.Sprintf("%s failed", count(counts[StatusFailure]+counts[StatusError], "image")), nil
+	if pending > 0 {
+		return StatusPending, count(pending, "image") + " to go", nil
 	}
-	return StatusSuccess, fmt.Sprintf("%s built", count(counts[StatusSuccess], "image")), nil
+	for _, s := range []State{Failed, Cancelled, Superseded} { // the worst first
+		if counts[s] > 0 {
+			return statusOf(s), fmt.Sprintf("%s %s", count(counts[s], "image"), s), nil
+		}
+	}
+	return StatusSuccess, count(good, "image") + " built", nil
 }
 
 // reportBuild tells the commit how one image fares, and then all of them.

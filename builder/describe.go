@@ -111,7 +111,7 @@ func describeFailure(f *Failure) string {
 		if f.Line > 0 {
 			place = fmt.Sprintf("%s:%d", f.File, f.Line)
 		}
-		if !strings.HasPrefix(message, place) {
+		if !strings.Contains(message, place) {
 			message = place + " " + message
 		}
 	}
