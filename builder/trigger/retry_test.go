@@ -12,15 +12,15 @@ func TestPolicyWait(t *testing.T) {
 		asked     time.Duration
 		low, high time.Duration
 	}{
-		"first":                     {1, 0, 24 * time.Second, 36 * time.Second},
-		"second":                    {2, 0, 48 * time.Second, 72 * time.Second},
+		"first":                     {1, 0, 4 * time.Second, 6 * time.Second},
+		"second":                    {2, 0, 12 * time.Second, 18 * time.Second},
 		"seventh is the longest":    {7, 0, 24 * time.Minute, 30 * time.Minute},
 		"last":                      {8, 0, 0, 0},
 		"past the last":             {99, time.Hour, 0, 0},
 		"asked for longer":          {1, 5 * time.Minute, 5 * time.Minute, 5 * time.Minute},
-		"asked for less":            {3, time.Second, 96 * time.Second, 144 * time.Second},
+		"asked for less":            {3, time.Second, 36 * time.Second, 54 * time.Second},
 		"asked for a year":          {1, 365 * 24 * time.Hour, 30 * time.Minute, 30 * time.Minute},
-		"no attempt counts as none": {0, 0, 24 * time.Second, 36 * time.Second},
+		"no attempt counts as none": {0, 0, 4 * time.Second, 6 * time.Second},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

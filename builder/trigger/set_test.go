@@ -65,7 +65,7 @@ func TestSetFire(t *testing.T) {
 		"hostile answer":   {1, "a\x1b[31m\xff\x00b\r\n", nil, builder.TriggerRun{State: "succeeded", Answer: "a[31m\uFFFDb"}},
 		"final error":      {1, "404", errors.New("no s3cret there"), builder.TriggerRun{State: "failed", Answer: "404", Error: "no *** there"}},
 		"temporary":        {1, "503", Temporary(errors.New("busy"), 0), builder.TriggerRun{State: "waiting", Answer: "503", Error: "busy", Retry: time.Minute}},
-		"second":           {2, "", Temporary(errors.New("busy"), 0), builder.TriggerRun{State: "waiting", Error: "busy", Retry: 2 * time.Minute}},
+		"second":           {2, "", Temporary(errors.New("busy"), 0), builder.TriggerRun{State: "waiting", Error: "busy", Retry: 3 * time.Minute}},
 		"asked to wait":    {1, "", Temporary(errors.New("busy"), 7*time.Minute), builder.TriggerRun{State: "waiting", Error: "busy", Retry: 7 * time.Minute}},
 		"last":             {3, "", Temporary(errors.New("busy"), time.Minute), builder.TriggerRun{State: "failed", Error: "busy"}},
 	}
