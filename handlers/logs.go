@@ -41,7 +41,7 @@ func (s *Server) buildLog(w http.ResponseWriter, r *http.Request, c Caller) erro
 }
 
 func (s *Server) textLog(out *logWriter, r *http.Request, rec builder.Record) error {
-	follow := r.URL.Query().Has("follow")
+	follow := r.URL.Query().Has("follow") && r.URL.Query().Get("follow") != "false"
 	if follow {
 		out.flush()
 	}

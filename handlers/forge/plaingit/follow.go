@@ -91,11 +91,13 @@ func (f *follower) decision(e builder.Event, d builder.Decision) {
 	}
 	for _, r := range d.Reasons {
 		switch {
+		case r.Image == "":
+			say("%s", r.Message)
 		case built[r.Image]: // another rule matched
 		case r.Rule == "":
 			say("%s is not built: %s", r.Image, r.Message)
 		default:
-			say("%s is not built by %q (line %d): %s", r.Image, r.Rule, r.Line, r.Message)
+			say(`%s is not built by "%s" (line %d): %s`, r.Image, r.Rule, r.Line, r.Message)
 		}
 	}
 }
