@@ -5,15 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/registry-build/registry-build/builder"
 )
 
-// watchedFiles ends a solve when a file of the context cannot be read: the
-// sender of the session would wait for the rest of it for ever.
+// watchedFiles ends a solve when the context cannot be read: the sender of the
+// session would wait for the rest of a file for ever, and of a sentence for the
+// pusher the daemon would only pass on the text.
 type watchedFiles struct {
 	builder.Context
 	broken context.CancelCauseFunc
+}
+
+func (w watchedFiles) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
+	err := w.Context.Walk(ctx, target, fn)
+	var f *builder.Failure
+	if errors.As(err, &f) {
+		w.broken(f)
+	}
+	return err
 }
 
 func (w watchedFiles) Open(name string) (io.ReadCloser, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"testing"
 	"time"
 
@@ -43,5 +44,22 @@ func TestFileThatBreaksEndsTheSolve(t *testing.T) {
 	_, err := s.Solve(ctx, r, io.Discard)
 	if !errors.Is(err, errDisk) {
 		t.Errorf("error %v; want the reader's", err)
+	}
+}
+
+// refusingContext cannot be walked, for a reason that the pusher can mend.
+type refusingContext struct{ builder.Context }
+
+func (refusingContext) Walk(context.Context, string, fs.WalkDirFunc) error {
+	return &builder.Failure{Stage: builder.StageSource, Message: "the symbolic link outside points to /etc"}
+}
+
+func TestRefusalOfTheSourceComesBackAsItIs(t *testing.T) {
+	r := request("FROM scratch\nCOPY a /\n", map[string]string{"a": "b"})
+	r.Files = refusingContext{r.Files}
+	_, err := newSolver(t).Solve(t.Context(), r, io.Discard)
+	var f *builder.Failure
+	if !errors.As(err, &f) || f.Stage != builder.StageSource || f.Message != "the symbolic link outside points to /etc" {
+		t.Errorf("error %v; want the source's own", err)
 	}
 }
