@@ -27,6 +27,8 @@ const (
 type Options struct {
 	// Config is the text of a buildkitd.toml, for instance mirrors.
 	Config string
+	// Args come after the daemon's own, for instance another address.
+	Args []string
 }
 
 // Daemon is a running buildkitd.
@@ -70,14 +72,14 @@ func (d *Daemon) start(binary string, o Options) error {
 		return err
 	}
 	defer log.Close()
-	d.cmd = exec.Command(binary,
+	d.cmd = exec.Command(binary, append([]string{
 		"--config", config, // not the machine's
 		"--root", filepath.Join(d.root, "root"),
 		"--addr", d.Address(),
 		"--otel-socket-path", filepath.Join(d.root, "otel.sock"), // the default is one for the machine
 		"--oci-worker-net", "host",
 		"--containerd-worker=false",
-	)
+	}, o.Args...)...)
 	d.cmd.Env = append(os.Environ(),
 		"BUILDKIT_STEP_LOG_MAX_SIZE=-1",
 		"BUILDKIT_STEP_LOG_MAX_SPEED=-1",
