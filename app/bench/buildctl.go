@@ -113,7 +113,7 @@ type buildctlRun struct {
 func (in *installation) runBuildctl(ctx context.Context, dir string, args ...string) (buildctlRun, error) {
 	cmd := exec.CommandContext(ctx, in.buildctl, append([]string{"--addr", in.buildkit(), "build", "--progress", "rawjson", "--frontend", "dockerfile.v0"}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "DOCKER_CONFIG="+in.path("docker"), "GIT_AUTH_TOKEN="+in.token)
+	cmd.Env = append(os.Environ(), "DOCKER_CONFIG="+in.path("docker"), "GIT_AUTH_TOKEN="+in.Token)
 	var progress bytes.Buffer
 	cmd.Stderr = &progress
 	r := buildctlRun{interval: interval{began: time.Now()}}

@@ -14,30 +14,25 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/moby/buildkit/client"
 
+	"github.com/registry-build/registry-build/app/instance"
 	"github.com/registry-build/registry-build/handlers"
 )
 
-const (
-	startLimit = time.Minute
-	stopLimit  = 30 * time.Second
-	maxRun     = 80 // bytes of the sockets' folder; above it `up` chooses another one
-)
+// maxRun is how many bytes the sockets' folder may have; above it `up` chooses
+// another one.
+const maxRun = 80
 
 // installation is a running `registry-build up` in a temporary folder. Every
 // side of every comparison goes through its git remote, its daemon and its
 // registry.
 type installation struct {
+	*instance.Instance
 	dir      string
 	buildctl string
-	url      string // http://127.0.0.1:PORT
-	token    string
-	server   *exec.Cmd
-	exited   chan error
+	log      *io.PipeWriter
 	solves   chan string // refs of the solves that `up` starts, from its log
 	daemon   *client.Client
 
@@ -48,7 +43,7 @@ type installation struct {
 // start runs `up` from the program, with buildctl and buildkitd from the
 // folder of tools.
 func start(ctx context.Context, program, tools string) (_ *installation, err error) {
-	in := &installation{exited: make(chan error, 1), solves: make(chan string, 64), projects: map[string]*project{}}
+	in := &installation{solves: make(chan string, 64), projects: map[string]*project{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, in.close(false))
@@ -72,7 +67,14 @@ func start(ctx context.Context, program, tools string) (_ *installation, err err
 	if path := in.path("data", "run"); len(path) > maxRun {
 		return nil, fmt.Errorf("%s is too long for unix sockets: set TMPDIR to a shorter folder", path)
 	}
-	if err := in.up(ctx, program, tools); err != nil {
+	lines, log := io.Pipe()
+	in.log = log
+	go in.follow(lines)
+	in.Instance, err = instance.Start(ctx, instance.Options{
+		Program: program, Dir: in.dir, Args: []string{"--debug"}, Log: log,
+		Env: []string{"PATH=" + tools + string(filepath.ListSeparator) + os.Getenv("PATH")},
+	})
+	if err != nil {
 		return nil, err
 	}
 	if err := in.login(); err != nil {
@@ -86,65 +88,8 @@ func (in *installation) path(elem ...string) string {
 	return filepath.Join(append([]string{in.dir}, elem...)...)
 }
 
-func (in *installation) host() string { return strings.TrimPrefix(in.url, "http://") }
 func (in *installation) buildkit() string {
 	return "unix://" + in.path("data", "run", "buildkitd.sock")
-}
-
-// remote is the address of a repository for git.
-func (in *installation) remote(name string) string { return in.url + "/git/" + name + ".git" }
-
-// credentialHelper gives git the token.
-func (in *installation) credentialHelper() string {
-	return fmt.Sprintf(`!f() { echo username=owner; echo "password=$(cat '%s')"; }; f`, in.path("data", "token"))
-}
-
-// up starts `registry-build up` and waits for its address.
-func (in *installation) up(ctx context.Context, program, tools string) error {
-	if err := os.WriteFile(in.path("server.yml"), []byte("listen: 127.0.0.1:0\n"), 0o600); err != nil {
-		return err
-	}
-	log, err := os.Create(in.path("up.log"))
-	if err != nil {
-		return err
-	}
-	in.server = exec.Command(program, "up", "--debug", "--config", in.path("server.yml"), "--data", in.path("data"))
-	in.server.Env = append(os.Environ(), "PATH="+tools+string(filepath.ListSeparator)+os.Getenv("PATH"))
-	in.server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	output, err := in.server.StderrPipe()
-	if err != nil {
-		return err
-	}
-	if err := in.server.Start(); err != nil {
-		return err
-	}
-	go func() {
-		defer log.Close()
-		in.follow(io.TeeReader(output, log))
-		in.exited <- in.server.Wait()
-	}()
-	ctx, done := context.WithTimeout(ctx, startLimit)
-	defer done()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if address, err := os.ReadFile(in.path("data", "url")); err == nil && len(address) > 0 {
-			in.url = strings.TrimSpace(string(address))
-			break
-		}
-		select {
-		case err := <-in.exited:
-			in.exited <- err
-			said, _ := os.ReadFile(in.path("up.log"))
-			return fmt.Errorf("registry-build up ended: %v\n%s", err, said)
-		case <-ctx.Done():
-			return fmt.Errorf("registry-build up gave no address: %w", ctx.Err())
-		case <-tick.C:
-		}
-	}
-	token, err := os.ReadFile(in.path("data", "token"))
-	in.token = strings.TrimSpace(string(token))
-	return err
 }
 
 // follow reads the log of `up` for the names of its solves. BuildKit tells
@@ -186,8 +131,8 @@ func solveRef(line string) (string, bool) {
 
 // login lets buildctl into the registry as `docker login` would.
 func (in *installation) login() error {
-	auth := base64.StdEncoding.EncodeToString([]byte("owner:" + in.token))
-	config, err := json.Marshal(map[string]any{"auths": map[string]any{in.host(): map[string]string{"auth": auth}}})
+	auth := base64.StdEncoding.EncodeToString([]byte("owner:" + in.Token))
+	config, err := json.Marshal(map[string]any{"auths": map[string]any{in.Host(): map[string]string{"auth": auth}}})
 	if err != nil {
 		return err
 	}
@@ -199,11 +144,11 @@ func (in *installation) login() error {
 
 // get asks the API.
 func (in *installation) get(ctx context.Context, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, in.url+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, in.URL+path, nil)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+in.token)
+	req.Header.Set("Authorization", "Bearer "+in.Token)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err
@@ -239,14 +184,13 @@ func (in *installation) close(keep bool) error {
 	if in.daemon != nil {
 		in.daemon.Close()
 	}
-	if in.server != nil && in.server.Process != nil {
-		in.server.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-in.exited:
-		case <-time.After(stopLimit):
-			in.server.Process.Kill()
-			return fmt.Errorf("registry-build up did not stop in %s; its folder is %s", stopLimit, in.dir)
+	if in.Instance != nil {
+		if err := in.Stop(); err != nil {
+			return err
 		}
+	}
+	if in.log != nil {
+		in.log.Close()
 	}
 	if in.dir == "" {
 		return nil

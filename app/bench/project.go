@@ -28,7 +28,7 @@ func (in *installation) openProject(ctx context.Context, name, file string, writ
 	if _, err := r.push(ctx, "main"); err != nil {
 		return nil, err
 	}
-	p := &project{repository: r, file: file, other: in.host() + "/" + name + "-by-buildctl"}
+	p := &project{repository: r, file: file, other: in.Host() + "/" + name + "-by-buildctl"}
 	if _, err := in.buildPush(ctx, r.dir, p.other+":latest"); err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (in *installation) openApp(ctx context.Context) (*project, error) {
 	}
 	return in.openProject(ctx, "acme/app", "src/changes.go", func(dir string) error {
 		files := map[string][]byte{
-			"Dockerfile": fmt.Appendf(nil, appDockerfile, in.host()), ".registry-build.yml": []byte(buildFile),
+			"Dockerfile": fmt.Appendf(nil, appDockerfile, in.Host()), ".registry-build.yml": []byte(buildFile),
 			"deps.txt": prose(9, 200<<10), "README.md": prose(10, 8<<10), ".dockerignore": []byte(ignoreFile),
 			"src/changes.go": []byte("// none\n"),
 		}
@@ -138,6 +138,6 @@ func (in *installation) makeBase(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(dir, "busybox"), busybox, 0o755); err != nil {
 		return err
 	}
-	_, err = in.buildPush(ctx, dir, in.host()+"/acme/base:1")
+	_, err = in.buildPush(ctx, dir, in.Host()+"/acme/base:1")
 	return err
 }

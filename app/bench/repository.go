@@ -32,9 +32,9 @@ func (in *installation) create(ctx context.Context, name string, write func(dir 
 		{"init", "-q", "-b", "main"},
 		{"config", "user.name", "Bench"},
 		{"config", "user.email", "bench@example.com"},
-		{"config", "credential.helper", in.credentialHelper()},
+		{"config", "credential.helper", in.CredentialHelper()},
 		{"config", "gc.auto", "0"},
-		{"remote", "add", "origin", in.remote(name)},
+		{"remote", "add", "origin", in.Remote(name)},
 		{"add", "-A"},
 		{"commit", "-q", "-m", "first"},
 	} {

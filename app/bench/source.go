@@ -76,7 +76,7 @@ func sourceGitContext(ctx context.Context, p *project, round int, s *sourceRound
 		return err
 	}
 	settle()
-	run, err := p.in.runBuildctl(ctx, p.dir, "--opt", "context="+p.in.remote(p.name)+"#"+branch, "--secret", "id=GIT_AUTH_TOKEN,env=GIT_AUTH_TOKEN")
+	run, err := p.in.runBuildctl(ctx, p.dir, "--opt", "context="+p.in.Remote(p.name)+"#"+branch, "--secret", "id=GIT_AUTH_TOKEN,env=GIT_AUTH_TOKEN")
 	if err != nil {
 		return err
 	}
@@ -97,8 +97,8 @@ func sourceClone(ctx context.Context, p *project, round int, s *sourceRound) err
 	}
 	settle()
 	began := time.Now()
-	cmd := exec.CommandContext(ctx, "git", "-c", "credential.helper="+p.in.credentialHelper(),
-		"clone", "-q", "--depth", "1", "--branch", branch, p.in.remote(p.name), dir)
+	cmd := exec.CommandContext(ctx, "git", "-c", "credential.helper="+p.in.CredentialHelper(),
+		"clone", "-q", "--depth", "1", "--branch", branch, p.in.Remote(p.name), dir)
 	cmd.Dir, cmd.Env = filepath.Dir(dir), gitEnv()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("git clone: %w\n%s", err, tail(out))

@@ -13,9 +13,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/registry-build/registry-build/app/instance"
 	"github.com/registry-build/registry-build/builder/trigger/webhook"
 )
 
@@ -24,21 +24,17 @@ var sample embed.FS
 
 const (
 	repository = "acme/hello"
-	startLimit = time.Minute
 	hookLimit  = 10 * time.Second
 )
 
 // demo is a running installation, a repository to push and a receiver of
 // webhooks, all in one temporary folder.
 type demo struct {
+	*instance.Instance
 	ctx      context.Context
 	program  string
 	dir      string
-	url      string
-	token    string
 	secret   string
-	server   *exec.Cmd
-	exited   chan error
 	receiver *http.Server
 	hooks    chan delivery
 	digest   string
@@ -61,7 +57,7 @@ func open(ctx context.Context, program string) (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{ctx: ctx, program: program, dir: dir, hooks: make(chan delivery, 16), exited: make(chan error, 1), secret: "the demonstration's signing secret"}
+	d := &demo{ctx: ctx, program: program, dir: dir, hooks: make(chan delivery, 16), secret: "the demonstration's signing secret"}
 	for _, step := range []func() error{d.receive, d.configure, d.start, d.prepare} {
 		if err := step(); err != nil {
 			d.close()
@@ -102,10 +98,6 @@ func signed(signature, secret string, body []byte) bool {
 }
 
 func (d *demo) configure() error {
-	settings := "listen: 127.0.0.1:0\ntriggers:\n  allowHosts: [127.0.0.1]  # the receiver of this demonstration\n"
-	if err := os.WriteFile(d.path("server.yml"), []byte(settings), 0o600); err != nil {
-		return err
-	}
 	set := exec.CommandContext(d.ctx, d.program, "credentials", "set", "audit-secret", "--kind", "signing-secret", "--data", d.path("data"))
 	set.Stdin = strings.NewReader(d.secret)
 	set.Stdout, set.Stderr = os.Stdout, os.Stderr
@@ -113,44 +105,16 @@ func (d *demo) configure() error {
 }
 
 // start runs `up` and waits for its address.
-func (d *demo) start() error {
-	log, err := os.Create(d.path("up.log"))
+func (d *demo) start() (err error) {
+	began := time.Now()
+	d.Instance, err = instance.Start(d.ctx, instance.Options{
+		Program: d.program, Dir: d.dir, Settings: "triggers:\n  allowHosts: [127.0.0.1]  # the receiver of this demonstration\n",
+	})
 	if err != nil {
 		return err
 	}
-	defer log.Close()
-	d.server = exec.Command(d.program, "up", "--config", d.path("server.yml"), "--data", d.path("data"))
-	d.server.Stdout, d.server.Stderr = log, log
-	d.server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	began := time.Now()
-	if err := d.server.Start(); err != nil {
-		return err
-	}
-	go func() { d.exited <- d.server.Wait() }()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if address, err := os.ReadFile(d.path("data", "url")); err == nil && len(address) > 0 {
-			d.url = strings.TrimSpace(string(address))
-			break
-		}
-		select {
-		case err := <-d.exited:
-			d.exited <- err
-			output, _ := os.ReadFile(d.path("up.log"))
-			return fmt.Errorf("registry-build up ended: %v\n%s", err, output)
-		case <-d.ctx.Done():
-			return d.ctx.Err()
-		case <-tick.C:
-			if time.Since(began) > startLimit {
-				return fmt.Errorf("registry-build up gave no address in %s", startLimit)
-			}
-		}
-	}
-	token, err := os.ReadFile(d.path("data", "token"))
-	d.token = strings.TrimSpace(string(token))
-	fmt.Printf("registry-build is up at %s after %s\n", d.url, time.Since(began).Round(time.Millisecond))
-	return err
+	fmt.Printf("registry-build is up at %s after %s\n", d.URL, time.Since(began).Round(time.Millisecond))
+	return nil
 }
 
 // prepare makes the sample a repository with one commit.
@@ -176,13 +140,12 @@ func (d *demo) prepare() error {
 	if err := os.WriteFile(d.path("hello", "busybox"), data, 0o755); err != nil {
 		return err
 	}
-	helper := fmt.Sprintf(`!f() { echo username=owner; echo "password=$(cat '%s')"; }; f`, d.path("data", "token"))
 	for _, args := range [][]string{
 		{"init", "-q", "-b", "main"},
 		{"config", "user.name", "Demo"},
 		{"config", "user.email", "demo@example.com"},
-		{"config", "credential.helper", helper},
-		{"remote", "add", "origin", d.url + "/git/" + repository + ".git"},
+		{"config", "credential.helper", d.CredentialHelper()},
+		{"remote", "add", "origin", d.Remote(repository)},
 		{"add", "."},
 		{"commit", "-q", "-m", "A page and its image"},
 	} {
@@ -226,7 +189,7 @@ It stays up until ^C:
   token     %s
   sample    %s
   server    %s
-`, d.url, d.path("data", "token"), d.path("hello"), d.path("up.log"))
+`, d.URL, d.path("data", "token"), d.path("hello"), d.path("up.log"))
 }
 
 // close stops everything and removes the folder.
@@ -234,13 +197,9 @@ func (d *demo) close() error {
 	if d.receiver != nil {
 		d.receiver.Close()
 	}
-	if d.server != nil && d.server.Process != nil {
-		d.server.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-d.exited:
-		case <-time.After(30 * time.Second):
-			d.server.Process.Kill()
-			return fmt.Errorf("registry-build up did not stop in 30 s")
+	if d.Instance != nil {
+		if err := d.Stop(); err != nil {
+			return err
 		}
 	}
 	return os.RemoveAll(d.dir)

@@ -18,7 +18,7 @@ import (
 
 // push pushes main and watches the build in the push's own output.
 func (d *demo) push() error {
-	fmt.Printf("$ git push %s/git/%s.git main\n", d.url, repository)
+	fmt.Printf("$ git push %s main\n", d.Remote(repository))
 	began := time.Now()
 	out, err := d.git(os.Stdout, "push", "origin", "main")
 	if err != nil {
@@ -34,11 +34,11 @@ func (d *demo) push() error {
 
 // pull reads the image back from the registry, as docker pull does.
 func (d *demo) pull() error {
-	repo, err := name.NewRepository(strings.TrimPrefix(d.url, "http://") + "/" + repository)
+	repo, err := name.NewRepository(d.Host() + "/" + repository)
 	if err != nil {
 		return err
 	}
-	login := remote.WithAuth(&authn.Basic{Username: "owner", Password: d.token})
+	login := remote.WithAuth(&authn.Basic{Username: "owner", Password: d.Token})
 	image, err := remote.Image(repo.Tag("latest"), login, remote.WithContext(d.ctx))
 	if err != nil {
 		return err
