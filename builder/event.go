@@ -1,6 +1,9 @@
 package builder
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // EventKind is what happened, in words that every forge shares.
 type EventKind string
@@ -26,6 +29,10 @@ type Repository struct {
 
 // Key names the repository for ever: forge instance and the forge's own id.
 func (r Repository) Key() string { return r.Forge + ":" + r.ID }
+
+// Domain is the trust domain: whoever may write one of an owner's repositories
+// may reach what the others leave behind in a builder, and nobody else may.
+func (r Repository) Domain() string { return r.Forge + ":" + strings.ToLower(r.Owner) }
 
 // FullName is owner/name.
 func (r Repository) FullName() string { return r.Owner + "/" + r.Name }

@@ -45,6 +45,7 @@ func (a *attempt) prepare(ctx context.Context, src Source, login Login) (SolveRe
 		Spec:        spec,
 		Dockerfile:  dockerfile,
 		Files:       files,
+		Domain:      a.lease.Repository.Domain(),
 		SharedKey:   a.lease.Repository.Key() + ":" + spec.Context,
 		Pins:        pins,
 		Destination: a.destination(),

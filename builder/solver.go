@@ -40,6 +40,7 @@ type SolveRequest struct {
 	Spec        Spec
 	Dockerfile  []byte
 	Files       Context
+	Domain      string            // trust domain: its cache mounts are nobody else's
 	SharedKey   string            // files already sent under this key are not sent again
 	Pins        map[string]string // base reference -> digest
 	Labels      map[string]string

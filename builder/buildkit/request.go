@@ -76,6 +76,11 @@ func frontendAttrs(r builder.SolveRequest) (map[string]string, error) {
 		"cmdline":                     frontend,
 		"build-arg:SOURCE_DATE_EPOCH": epoch,
 	}
+	if r.Domain != "" {
+		// RUN --mount=type=cache,id=X of one owner must not be another's to
+		// read or to poison.
+		attrs["build-arg:BUILDKIT_CACHE_MOUNT_NS"] = r.Domain
+	}
 	for name, value := range r.Spec.Args {
 		if reserved(name) {
 			return nil, &builder.Failure{

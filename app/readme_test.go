@@ -1,0 +1,34 @@
+package app
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/registry-build/registry-build/config"
+)
+
+// The build file that the README offers to copy is one that works, and what it
+// links to is there.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
+	if len(blocks) != 1 {
+		t.Fatalf("README.md has %d build files to copy, want one", len(blocks))
+	}
+	if _, problems := config.ParseBuildFile("README.md", blocks[0][1]); len(problems) > 0 {
+		t.Errorf("the build file to copy:\n%v", problems)
+	}
+	for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(string(text), -1) {
+		if strings.Contains(link[1], "://") {
+			continue
+		}
+		if _, err := os.Stat("../" + link[1]); err != nil {
+			t.Errorf("README.md links to what is not there: %v", err)
+		}
+	}
+}
