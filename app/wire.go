@@ -160,7 +160,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 			Logins:   logins{tokens: tokens, host: host, timeout: cfg.Limits.BuildTimeout, outside: dockerLogins(cfg)},
 			Triggers: triggers, Redactor: hide,
 			Name: name, Parallel: cfg.Limits.Concurrency, Host: host, Toolchain: toolchain,
-			Timeout: cfg.Limits.BuildTimeout, Drain: drain, Log: log.With("room", "worker"),
+			Timeout: cfg.Limits.BuildTimeout, MaxLost: cfg.Limits.MaxAttempts, Drain: drain, Log: log.With("room", "worker"),
 		},
 		courier: &builder.Courier{
 			Outbox: records, Records: records, Reporters: map[string]builder.Reporter{plaingit.Instance: git},

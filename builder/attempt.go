@@ -27,6 +27,9 @@ type attempt struct {
 // pusher's: a builder or a registry that is away for a moment. All that run
 // does may be done twice: it pushes by digest and puts tags where they are.
 func (a *attempt) insist(ctx context.Context) (State, error) {
+	if a.MaxLost > 0 && a.lease.Lost >= a.MaxLost {
+		return "", GivenUp()
+	}
 	a.introduce()
 	for try := 1; ; try++ {
 		state, err := a.run(ctx)

@@ -43,7 +43,13 @@ type Lease struct {
 	Build
 	Worker  string
 	Attempt int   // the fencing token: it only grows
+	Lost    int   // leases of this build that ran out: each a worker that stopped answering
 	Last    State // how the image's build before this one on the same ref ended; "" if none
+}
+
+// GivenUp is why a build ends whose workers keep being lost.
+func GivenUp() *Failure {
+	return &Failure{Stage: StageInternal, Message: "the build was given up: the workers that ran it stopped answering, one after the other. Push again or rebuild; if it happens again, the worker's log tells why (often it ran out of memory)"}
 }
 
 // Stop asks a running build to end in State (Cancelled or Superseded).
@@ -118,6 +124,7 @@ type Worker struct {
 	Host      string        // the embedded registry's, for destinations without one
 	Toolchain Toolchain     // part of every input key
 	Timeout   time.Duration // of one attempt
+	MaxLost   int           // leases that a build may lose before it is given up; 0: any
 	Drain     time.Duration // how long running builds may go on after a stop
 	Log       *slog.Logger
 }

@@ -325,3 +325,38 @@ func TestLostLeaseWritesNothing(t *testing.T) {
 			r.State, r.Attempt, after.State, after.Digest, puts.Load())
 	}
 }
+
+// A build that keeps losing its workers ends, and its triggers hear of it.
+func TestBuildThatKeepsLosingWorkersIsGivenUp(t *testing.T) {
+	l := newLab(t, store.Options{Lease: 50 * time.Millisecond})
+	l.due = []string{"alarm"}
+	fired := make(chan builder.Record, 1)
+	l.fire = func(f builder.Firing) builder.TriggerRun {
+		fired <- f.Record
+		return builder.TriggerRun{BuildID: f.Record.ID, Trigger: f.Trigger, State: "succeeded"}
+	}
+	l.commit("c1", "", "one")
+	id := l.push(t.Context(), "refs/heads/main", "", "c1").Builds[0].ID
+	for attempt := 1; attempt <= 2; attempt++ { // two workers claim it and are never heard of again
+		if lost, err := l.store.Claim(t.Context(), "lost"); err != nil || lost.ID != id || lost.Lost != attempt-1 {
+			t.Fatalf("claim: %+v, %v", lost, err)
+		}
+	}
+	l.solve = func(context.Context, builder.SolveRequest, io.Writer) (builder.Solution, error) {
+		t.Error("a build that is given up is run once more")
+		return builder.Solution{Digest: "sha256:one"}, nil
+	}
+	l.courier(t.Context())
+	w := l.worker()
+	w.MaxLost = 2
+	run, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); w.Run(run) }()
+	defer func() { stop(); <-done }()
+	if r := l.ended(t.Context(), id); r.State != builder.Failed || !strings.Contains(r.Failure.Message, "given up") {
+		t.Errorf("%s %v; want failed, given up", r.State, r.Failure)
+	}
+	if r := <-fired; r.State != builder.Failed {
+		t.Errorf("the trigger heard of %s; want failed", r.State)
+	}
+}

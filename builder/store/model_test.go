@@ -122,7 +122,7 @@ func (m *model) requeue(b *modelBuild, lost bool) {
 	switch {
 	case b.stop != "":
 		b.state = b.stop
-	case lost && b.lost+1 >= m.maxLost:
+	case lost && b.lost+1 > m.maxLost:
 		b.state = builder.Failed
 	default:
 		b.state = builder.Queued

@@ -13,7 +13,9 @@ import (
 
 // Claim implements builder.Queue. Levels go strictly by priority; within one
 // every repository takes its turn, and within a repository the oldest event.
-// What runs out of Options.MaxAttempts leases fails.
+// Who claims a build is told how many leases it has lost, and gives it up where
+// those are too many. One that loses more than Options.MaxAttempts even so,
+// because nobody can claim it, fails here.
 //
 // A build that is claimed asks the older ones of its lineage that are running
 // (not pushing) to stop as superseded.
@@ -29,14 +31,12 @@ func (s *Store) Claim(ctx context.Context, worker string) (*builder.Lease, error
 }
 
 func (s *Store) claim(ctx context.Context, worker string) (*builder.Lease, time.Duration, error) {
-	lost, err := encode(builder.Failure{Stage: builder.StageInternal, Message: fmt.Sprintf(
-		"the build was given up: %d workers in turn stopped answering while they ran it. Push again or rebuild; if it happens again, the worker's log tells why (often it ran out of memory)",
-		s.opts.MaxAttempts)})
+	givenUp, err := encode(*builder.GivenUp())
 	if err != nil {
 		return nil, 0, err
 	}
 	r, err := s.run(ctx, s.scripts.claim, worker, ms(s.opts.Lease), s.opts.PerRepository,
-		s.opts.MaxAttempts, lost, ms(s.opts.Builds))
+		s.opts.MaxAttempts, givenUp, ms(s.opts.Builds))
 	if err != nil {
 		return nil, 0, fmt.Errorf("claim: %w", err)
 	}
@@ -45,7 +45,7 @@ func (s *Store) claim(ctx context.Context, worker string) (*builder.Lease, time.
 	if id == "" {
 		return nil, time.Duration(r.number(3)) * time.Millisecond, nil
 	}
-	l := &builder.Lease{Worker: worker, Attempt: attempt, Last: builder.State(r.text(2))}
+	l := &builder.Lease{Worker: worker, Attempt: attempt, Last: builder.State(r.text(2)), Lost: int(r.number(5))}
 	plan, err := s.client.HGet(ctx, detailKey(id), "plan").Result()
 	if err == nil {
 		err = decode(plan, &l.Build)

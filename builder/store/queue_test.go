@@ -206,9 +206,13 @@ func TestBuildFailsAfterMaxAttempts(t *testing.T) {
 	store.ExpireLease(t, s, "b1")
 	claim(t, s, "w2", "b1")
 	store.ExpireLease(t, s, "b1")
+	if l := claim(t, s, "w3", "b1"); l.Lost != 2 {
+		t.Errorf("the worker that may give it up is told of %d lost leases, want 2", l.Lost)
+	}
+	store.ExpireLease(t, s, "b1")
 	claimNothing(t, s)
 	r := record(t, s, "b1")
-	if r.State != builder.Failed || r.Failure == nil || !strings.Contains(r.Failure.Message, "2 workers") {
+	if r.State != builder.Failed || r.Failure == nil || !strings.Contains(r.Failure.Message, "given up") {
 		t.Errorf("%s, %+v", r.State, r.Failure)
 	}
 }

@@ -28,7 +28,7 @@ type Options struct {
 	EffectLease   time.Duration // of an effect; default 1 min
 	TagLease      time.Duration // of an image repository's tags; default 15 s
 	PerRepository int           // builds of one repository that may run at a time; default 1
-	MaxAttempts   int           // leases that a build may lose before it fails; default 3
+	MaxAttempts   int           // leases that a build may lose, and one more to be given up in order; default 3
 	Poll          time.Duration // how often waiting calls look without being woken; default 1 s
 
 	Events time.Duration // how long decided events stay, and deliveries are known; default 7 days

@@ -1,14 +1,15 @@
 -- Takes back leases that ran out, then leases the next build.
 -- KEYS  1 {rb}
 -- ARGV  1 worker  2 lease in ms  3 running builds for each repository
---       4 leases that a build may lose  5 failure (JSON) of one that lost more
+--       4 leases that a build may lose, and one more to be given up in order
+--       5 failure (JSON) of one that lost that one too
 --       6 ms that builds stay
 -- Returns {build id or "", attempt, last state or "", ms until a lease runs
---          out or -1, {ids of builds that it ended}}
+--          out or -1, {ids of builds that it ended}, leases that it has lost}
 local at, keep = now(), ARGV[6]
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', RB .. ':leases', '-inf', at, 'LIMIT', 0, 100)) do
   local lost = redis.call('HINCRBY', build(id), 'lost', 1)
-  if lost >= tonumber(ARGV[4]) and redis.call('HEXISTS', build(id), 'stop_state') == 0 then
+  if lost > tonumber(ARGV[4]) and redis.call('HEXISTS', build(id), 'stop_state') == 0 then
     redis.call('HDEL', build(id), 'result')
     redis.call('HSET', build(id), 'failure', ARGV[5])
     end_build(id, 'failed', '', at, keep)
@@ -66,4 +67,4 @@ end
 add_effect('build:' .. id, at)
 wake('build:' .. id)
 local last = redis.call('HGET', RB .. ':last:' .. repo, b[4] .. ' ' .. b[5])
-return {id, attempt, last and string.match(last, ' (.*)$') or '', -1, ended}
+return {id, attempt, last and string.match(last, ' (.*)$') or '', -1, ended, tonumber(redis.call('HGET', build(id), 'lost'))}
