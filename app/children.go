@@ -144,7 +144,7 @@ func buildkitChild(cfg *config.Server, dir *dataDir, log *slog.Logger) (*child, 
 		// The daemon cuts a step's log at 2 MiB and 200 KiB/s by itself; the
 		// store has a cap of its own that keeps the end.
 		env:    []string{"BUILDKIT_STEP_LOG_MAX_SIZE=-1", "BUILDKIT_STEP_LOG_MAX_SPEED=-1"},
-		before: func(ctx context.Context) error { return endContainers(ctx, runc, dir.path("buildkit")) },
+		before: func(ctx context.Context) error { return clearLeftovers(ctx, runc, dir.path("buildkit")) },
 		ready:  func(ctx context.Context) error { return pingBuildkit(ctx, socket) },
 	}, nil
 }

@@ -5,7 +5,32 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
 )
+
+func TestWhatIsMountedUnderRootIsUnmounted(t *testing.T) {
+	dir := t.TempDir()
+	root, other := filepath.Join(dir, "buildkit"), filepath.Join(dir, "buildkit2")
+	outer, inner := filepath.Join(root, "rootfs"), filepath.Join(root, "rootfs", "proc")
+	for _, at := range []string{outer, inner, other} {
+		if err := os.MkdirAll(at, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Mount("tmpfs", at, "tmpfs", 0, ""); err != nil {
+			t.Fatalf("mount (the tests need root): %v", err)
+		}
+		t.Cleanup(func() { unix.Unmount(at, unix.MNT_DETACH) })
+	}
+	if err := unmount(root); err != nil {
+		t.Fatal(err)
+	}
+	left, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	if err != nil || len(left) != 1 || left[0].Mountpoint != other {
+		t.Errorf("still mounted: %v, %v; want only %s", left, err, other)
+	}
+}
 
 // fakeRunc lists the containers and writes down what it is asked to delete.
 func fakeRunc(t *testing.T, list string) (program string, deleted func() string) {
