@@ -43,9 +43,8 @@ type SolveRequest struct {
 	Domain      string            // trust domain: its cache mounts are nobody else's
 	SharedKey   string            // files already sent under this key are not sent again
 	Pins        map[string]string // base reference -> digest
-	Labels      map[string]string
-	Destination string // image repository with host; "" builds without pushing
-	Login       Login  // for the destination's registry
+	Destination string            // image repository with host; "" builds without pushing
+	Login       Login             // for the destination's registry
 }
 
 // Solution is what a solve made.

@@ -90,9 +90,6 @@ func frontendAttrs(r builder.SolveRequest) (map[string]string, error) {
 		}
 		attrs["build-arg:"+name] = value
 	}
-	for name, value := range r.Labels {
-		attrs["label:"+name] = value
-	}
 	if r.Spec.Target != "" {
 		attrs["target"] = r.Spec.Target
 	}
