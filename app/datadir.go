@@ -195,3 +195,13 @@ func (d *dataDir) secret(name string) ([]byte, error) {
 	rand.Read(data) // never fails: crypto/rand
 	return data, os.WriteFile(file, data, 0o600)
 }
+
+// publish writes a file that other processes wait for, so that they find all
+// of it or nothing.
+func (d *dataDir) publish(name, text string) error {
+	next := d.path("." + name)
+	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, d.path(name))
+}

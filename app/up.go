@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 
@@ -101,7 +100,7 @@ func up(ctx context.Context, cfg *config.Server, out io.Writer, log *slog.Logger
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(dir.path("url"), []byte(at.url+"\n"), 0o600); err != nil {
+	if err := dir.publish("url", at.url+"\n"); err != nil {
 		return err
 	}
 	greet(out, cfg, dir, at.url)
