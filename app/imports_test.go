@@ -19,7 +19,7 @@ const module = "github.com/registry-build/registry-build"
 // down only, and adapters never import each other.
 var house = map[string][]string{
 	".":            {"app"},
-	"app":          {"handlers", "handlers/oci", "handlers/page", "handlers/forge", "handlers/forge/plaingit", "builder", "builder/buildkit", "builder/source", "builder/registry", "builder/store", "builder/credential", "builder/trigger", "builder/trigger/webhook", "config"},
+	"app":          {"handlers", "handlers/oci", "handlers/page", "handlers/forge", "handlers/forge/github", "handlers/forge/plaingit", "builder", "builder/buildkit", "builder/source", "builder/registry", "builder/store", "builder/credential", "builder/trigger", "builder/trigger/webhook", "config"},
 	"app/demo":     {"app/instance", "handlers", "builder/trigger/webhook"},
 	"app/bench":    {"app/instance", "handlers"},
 	"app/instance": {},
@@ -28,6 +28,7 @@ var house = map[string][]string{
 	"handlers/page":           {"builder", "config"},
 	"handlers/oci":            {"builder", "config"},
 	"handlers/forge":          {"builder", "config"},
+	"handlers/forge/github":   {"handlers/forge", "builder", "config"},
 	"handlers/forge/plaingit": {"handlers/forge", "builder", "config"},
 
 	"builder":                 {"config"},
@@ -41,11 +42,12 @@ var house = map[string][]string{
 	"config":                  {},
 
 	// What only tests use.
-	"handlers/forge/forgetest":      {"handlers/forge", "builder"},
-	"builder/buildkit/buildkittest": {"builder"},
-	"builder/source/sourcetest":     {"builder"},
-	"builder/store/storetest":       {"builder/store", "builder", "config"},
-	"builder/trigger/triggertest":   {"builder/trigger", "builder", "config"},
+	"handlers/forge/forgetest":         {"handlers/forge", "builder"},
+	"handlers/forge/github/githubtest": {},
+	"builder/buildkit/buildkittest":    {"builder"},
+	"builder/source/sourcetest":        {"builder"},
+	"builder/store/storetest":          {"builder/store", "builder", "config"},
+	"builder/trigger/triggertest":      {"builder/trigger", "builder", "config"},
 }
 
 // TestImports parses the sources instead of asking `go list`: go caches a

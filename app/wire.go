@@ -149,6 +149,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		return nil, err
 	}
 	name := processName()
+	lets := logins{tokens: tokens, host: host, timeout: cfg.Limits.BuildTimeout, outside: dockerLogins(cfg)}
 	in := &installation{
 		log: log, listener: l, store: records, redis: client, git: git, registry: embedded, solver: solver,
 		dispatch: &builder.Dispatcher{
@@ -156,15 +157,15 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 			Timezone: cfg.Timezone, Name: name, Parallel: dispatchers, Log: log.With("room", "dispatch"),
 		},
 		worker: &builder.Worker{
-			Queue: records, Leases: records, Inputs: records, Logs: records, Sources: sources, Solver: solver, Registry: images,
-			Logins:   logins{tokens: tokens, host: host, timeout: cfg.Limits.BuildTimeout, outside: dockerLogins(cfg)},
+			Queue: records, Leases: records, Inputs: records, Logs: records, Sources: sources, Solvers: oneDaemon{solver, toolchain}, Registry: images,
+			Logins:   lets,
 			Triggers: triggers, Redactor: hide,
-			Name: name, Parallel: cfg.Limits.Concurrency, Host: host, Toolchain: toolchain,
+			Name: name, Parallel: cfg.Limits.Concurrency, Host: host,
 			Timeout: cfg.Limits.BuildTimeout, MaxLost: cfg.Limits.MaxAttempts, Drain: drain, Log: log.With("room", "worker"),
 		},
 		courier: &builder.Courier{
-			Outbox: records, Records: records, Reporters: map[string]builder.Reporter{plaingit.Instance: git},
-			Triggers: triggers, Name: name, Parallel: couriers, Log: log.With("room", "courier"),
+			Outbox: records, Records: records, Told: records, Reporters: map[string]builder.Reporter{},
+			Triggers: triggers, Registry: images, Logins: lets, Host: host, Name: name, Parallel: couriers, Log: log.With("room", "courier"),
 		},
 	}
 

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
-	"github.com/registry-build/registry-build/builder/source"
 )
 
 // worktree is a repository on this machine.
@@ -64,8 +63,8 @@ func (w *worktree) resolve(ctx context.Context, ref string) string {
 }
 
 // Origin is for source: the repository is read where it is.
-func (w *worktree) Origin(context.Context, builder.Repository) (source.Origin, error) {
-	return source.Origin{Dir: w.gitDir}, nil
+func (w *worktree) Origin(context.Context, builder.Repository) (builder.Origin, error) {
+	return builder.Origin{Dir: w.gitDir}, nil
 }
 
 // repository is named as the server would name it: by the remote's last two

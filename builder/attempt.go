@@ -17,6 +17,7 @@ type attempt struct {
 	*Worker
 	lease  *Lease
 	log    *slog.Logger
+	daemon Daemon                          // that this try builds with
 	out    io.Writer                       // the build's log, redacted
 	fence  func(ctx context.Context) error // ErrLeaseLost when the attempt may not write any more
 	began  time.Time
@@ -75,6 +76,13 @@ func (a *attempt) run(ctx context.Context) (State, error) {
 		return "", err
 	}
 	defer src.Close()
+	if a.daemon, err = a.Solvers.Acquire(ctx, a.lease.Build); err != nil {
+		return "", err
+	}
+	defer a.daemon.Release()
+	if a.lease.Lane == ForkLane {
+		return a.tryOut(ctx, src)
+	}
 	login, done, err := a.Logins.Login(ctx, a.lease.Build, a.destination())
 	if err != nil {
 		return "", err
@@ -93,6 +101,47 @@ func (a *attempt) run(ctx context.Context) (State, error) {
 		return "", err
 	}
 	return state, a.tag(ctx, src, login)
+}
+
+// tryOut builds what a fork sent: with nobody's login, and the result goes
+// nowhere. Nothing that it makes can ever stand for an image of the repository.
+func (a *attempt) tryOut(ctx context.Context, src Source) (State, error) {
+	request, err := a.prepare(ctx, src, Login{})
+	if err != nil {
+		return "", err
+	}
+	request.Destination, a.result.Key = "", ""
+	if _, err := a.solve(ctx, request); err != nil {
+		return "", err
+	}
+	if err := a.Queue.Advance(ctx, a.lease, Pushing, a.result); err != nil {
+		return "", err
+	}
+	a.say("built in %s; it comes from a fork, so nothing is pushed", since(a.began))
+	return Succeeded, nil
+}
+
+// solve builds, and keeps what was learned also of a build that fails.
+func (a *attempt) solve(ctx context.Context, r SolveRequest) (Solution, error) {
+	r.Progress = func(steps []Step) { a.progress(ctx, steps) }
+	solution, err := a.daemon.Solver.Solve(ctx, r, a.out)
+	if len(solution.Steps) > 0 {
+		a.result.Steps = solution.Steps
+	}
+	if err != nil {
+		return solution, err
+	}
+	a.result.Digest, a.result.Notes, a.result.From = solution.Digest, solution.Notes, ""
+	return solution, nil
+}
+
+// progress shows how far the build is. What cannot be written now is written
+// with the next step, or with the end.
+func (a *attempt) progress(ctx context.Context, steps []Step) {
+	a.result.Steps = steps
+	if err := a.Queue.Advance(ctx, a.lease, Running, a.result); err != nil && ctx.Err() == nil {
+		a.log.Debug("progress not written", "err", err)
+	}
 }
 
 func (a *attempt) introduce() {
@@ -151,11 +200,10 @@ func (a *attempt) digest(ctx context.Context, r SolveRequest) (State, error) {
 			return "", err
 		}
 	}
-	solution, err := a.Solver.Solve(ctx, r, a.out)
+	solution, err := a.solve(ctx, r)
 	if err != nil {
 		return "", err
 	}
-	a.result.Digest, a.result.Notes, a.result.From = solution.Digest, solution.Notes, ""
 	if a.result.Key == "" {
 		return Succeeded, nil
 	}

@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"strings"
 	"time"
 
 	"github.com/registry-build/registry-build/config"
@@ -63,7 +64,9 @@ type Build struct {
 	Lane       Lane       `json:"lane"`
 	Priority   Priority   `json:"priority"`
 	Ref        string     `json:"ref,omitempty"`
-	Commit     string     `json:"commit,omitempty"`
+	Commit     string     `json:"commit,omitempty"`  // what is built
+	ShownOn    string     `json:"shownOn,omitempty"` // the commit that statuses go to, where it is another: a pull request's head
+	Pull       *Pull      `json:"pull,omitempty"`
 	Actor      string     `json:"actor,omitempty"`
 	Rule       string     `json:"rule,omitempty"` // the rule that matched, as people wrote it
 	Spec       Spec       `json:"spec"`
@@ -78,6 +81,23 @@ type Build struct {
 	Generation int64     `json:"generation"`         // of the ref, when the event was dispatched
 	AcceptedAt time.Time `json:"acceptedAt"`
 	Lineage    string    `json:"lineage,omitempty"` // builds of one lineage supersede each other; "" never
+}
+
+// StatusCommit is the commit that people look at for this build.
+func (b Build) StatusCommit() string {
+	if b.ShownOn != "" {
+		return b.ShownOn
+	}
+	return b.Commit
+}
+
+// Domain is the trust domain whose caches the build may use: its repository's,
+// or that of the fork that it came from, which shares nothing with anybody.
+func (b Build) Domain() string {
+	if b.Lane == ForkLane && b.Pull != nil {
+		return b.Repository.Domain() + " fork " + strings.ToLower(b.Pull.HeadOwner)
+	}
+	return b.Repository.Domain()
 }
 
 // Spec is what BuildKit is asked to do.
@@ -116,9 +136,20 @@ type Result struct {
 	Digest  string       `json:"digest,omitempty"`
 	From    string       `json:"from,omitempty"` // the build whose digest was promoted
 	Tagged  []TagOutcome `json:"tagged,omitempty"`
+	Steps   []Step       `json:"steps,omitempty"` // as far as they are known, in the Dockerfile's order
 	Notes   []Note       `json:"notes,omitempty"` // warnings of the Dockerfile's linter and the like
 	Failure *Failure     `json:"failure,omitempty"`
 	Reason  string       `json:"reason,omitempty"` // why cancelled, superseded or skipped
+}
+
+// Step is one step of a build, as BuildKit names it.
+type Step struct {
+	Name    string        `json:"name"` // at most 200 characters
+	Started time.Time     `json:"started,omitzero"`
+	Took    time.Duration `json:"took,omitempty"` // nanoseconds; 0 until it has ended
+	Cached  bool          `json:"cached,omitempty"`
+	Ended   bool          `json:"ended,omitempty"`
+	Failed  bool          `json:"failed,omitempty"`
 }
 
 // Note is a remark about a place in a file of the commit.

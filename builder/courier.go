@@ -9,12 +9,25 @@ import (
 	"time"
 )
 
-// Records is what the courier reads and writes.
+// Records is what the courier reads, and what triggers did.
 type Records interface {
 	Event(ctx context.Context, id string) (Event, error)
 	Decision(ctx context.Context, eventID string) (Decision, error)
 	Build(ctx context.Context, id string) (Record, error)
+	Builds(ctx context.Context, f BuildFilter) (page []Record, next string, err error)
 	PutTriggerRun(ctx context.Context, run TriggerRun) error
+}
+
+// Told keeps what people were told, so that the API can show it and nothing
+// older is told after something newer.
+type Told interface {
+	// PutStatus keeps the report for its commit and context, unless a newer
+	// one is there: then newest is false.
+	PutStatus(ctx context.Context, r Report) (newest bool, err error)
+	Statuses(ctx context.Context, repoKey, commit string) ([]Report, error)
+	// Remark adds remarks to the thread, which comes without any, and returns
+	// all of it: the last 20.
+	Remark(ctx context.Context, t Thread, remarks ...Remark) (Thread, error)
 }
 
 const (
@@ -28,8 +41,12 @@ const (
 type Courier struct {
 	Outbox    Outbox
 	Records   Records
-	Reporters map[string]Reporter // by forge instance
+	Told      Told
+	Reporters map[string]Reporter // by forge instance; one may be a Commenter, too
 	Triggers  Triggers
+	Registry  Untagger
+	Logins    Logins
+	Host      string // the embedded registry's, for destinations without one
 	Name      string
 	Parallel  int
 	Log       *slog.Logger
@@ -65,7 +82,11 @@ func (c *Courier) carry(stop context.Context, e *Effect) {
 	again, err := c.effect(ctx, e)
 	hurry()
 	done()
+	var later Later
 	switch {
+	case errors.As(err, &later):
+		log.Debug("effect put off", "wait", later.Wait, "reason", later.Reason)
+		again = max(later.Wait, time.Millisecond)
 	case errors.Is(err, ErrNotFound):
 		log.Debug("effect of something deleted")
 		again = 0
@@ -92,6 +113,8 @@ func (c *Courier) effect(ctx context.Context, e *Effect) (again time.Duration, e
 		return 0, c.reportEvent(ctx, e.ID)
 	case ReportBuild:
 		return 0, c.reportBuild(ctx, e.ID)
+	case UntagPull:
+		return c.untagPull(ctx, e.ID)
 	case FireTrigger:
 		r, err := c.Records.Build(ctx, e.ID)
 		if err != nil {
@@ -113,111 +136,4 @@ func (c *Courier) record(ctx context.Context, run TriggerRun) error {
 		}
 		pause(ctx, c.Log, "record trigger", err)
 	}
-}
-
-// reportEvent tells the commit what its event came to.
-func (c *Courier) reportEvent(ctx context.Context, id string) error {
-	e, err := c.Records.Event(ctx, id)
-	if err != nil {
-		return err
-	}
-	d, err := c.Records.Decision(ctx, id)
-	if err != nil {
-		return err
-	}
-	reporter, ok := c.Reporters[e.Repository.Forge]
-	if !ok || e.Commit == "" || d.Hint != "" {
-		return nil // nobody to tell, nothing to show it on, or nothing to say
-	}
-	state, text, err := c.aggregate(ctx, d)
-	if err != nil {
-		return err
-	}
-	return reporter.Report(ctx, Report{
-		Repository: e.Repository, Ref: e.Ref, Commit: e.Commit, EventID: e.ID, Seq: e.Seq,
-		Context: AggregateContext, State: state, Description: text, UpdatedAt: time.Now().UTC(), Decision: &d,
-	})
-}
-
-// aggregate is the one status of all builds of a decision.
-func (c *Courier) aggregate(ctx context.Context, d Decision) (ReportState, string, error) {
-	switch {
-	case len(d.Invalid) > 0:
-		text := d.Invalid[0].String()
-		if more := len(d.Invalid) - 1; more > 0 {
-			note := fmt.Sprintf(" (and %d more)", more)
-			return StatusError, clip(text, maxDescription-len(note)) + note, nil
-		}
-		return StatusError, clip(text, maxDescription), nil
-	case d.Failure != nil:
-		return StatusError, clip(d.Failure.Message, maxDescription), nil
-	case len(d.Builds) == 0 && len(d.Reasons) > 0 && !d.Reasons[0].Error:
-		return StatusSuccess, oneLine("nothing to build", d.Reasons[0].Message), nil
-	}
-	for _, r := range d.Reasons {
-		if r.Error {
-			return StatusError, oneLine(r.Image, r.Message), nil
-		}
-	}
-	counts := map[State]int{}
-	pending, good := 0, 0
-	for _, b := range d.Builds {
-		r, err := c.Records.Build(ctx, b.ID)
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return "", "", err
-		}
-		counts[r.State]++
-		switch {
-		case !r.State.Terminal():
-			pending++
-		case r.State.Good():
-			good++
-		}
-	}
-	if pending > 0 {
-		return StatusPending, count(pending, "image") + " to go", nil
-	}
-	for _, s := range []State{Failed, Cancelled, Superseded} { // the worst first
-		if counts[s] > 0 {
-			return statusOf(s), fmt.Sprintf("%s %s", count(counts[s], "image"), s), nil
-		}
-	}
-	return StatusSuccess, count(good, "image") + " built", nil
-}
-
-// reportBuild tells the commit how one image fares, and then all of them.
-func (c *Courier) reportBuild(ctx context.Context, id string) error {
-	r, err := c.Records.Build(ctx, id)
-	if err != nil {
-		return err
-	}
-	reporter, ok := c.Reporters[r.Repository.Forge]
-	if !ok || r.Commit == "" {
-		return nil
-	}
-	err = reporter.Report(ctx, Report{
-		Repository: r.Repository, Ref: r.Ref, Commit: r.Commit, BuildID: r.ID, EventID: r.EventID, Seq: r.Seq,
-		Context: r.StatusContext(), State: statusOf(r.State), Description: Describe(r), UpdatedAt: time.Now().UTC(), Record: &r,
-	})
-	if err != nil {
-		return err
-	}
-	return c.reportEvent(ctx, r.EventID)
-}
-
-// statusOf puts a build's state in the words that forges share. Cancelled
-// and superseded are errors there: the image of this commit does not exist.
-func statusOf(s State) ReportState {
-	switch {
-	case !s.Terminal():
-		return StatusPending
-	case s.Good():
-		return StatusSuccess
-	case s == Failed:
-		return StatusFailure
-	}
-	return StatusError
 }

@@ -34,6 +34,9 @@ type EventLease struct {
 	Event     Event
 	Head      *Position         // where the event's ref stood; nil: never seen, no Commit: deleted
 	TagOwners map[string]string // image:tag -> ref, of the whole repository
+	Last      map[string]State  // image -> how its last build of the event's ref ended
+	Paused    map[string]string // image ("": all) -> who paused it
+	Approved  string            // the commit of the event's pull request that a maintainer approved
 	Attempt   int               // from 1; deferring counts
 	Token     string            // fences Decide, Defer and Extend
 }
@@ -57,10 +60,36 @@ type Source interface {
 	// Context makes a build context of the directory dir, without what the
 	// .dockerignore that belongs to the Dockerfile leaves out.
 	Context(ctx context.Context, dir, dockerfile string) (Context, error)
-	// Descends reports whether commit has ancestor in its history, or is it.
-	Descends(ctx context.Context, ancestor, commit string) (bool, error)
+	// Find returns the paths of the regular files that match, in order, at
+	// most limit of them.
+	Find(ctx context.Context, limit int, match func(path string) bool) ([]string, error)
+	History
 	// Close ends the processes behind the source.
 	Close() error
+}
+
+// History is where a commit stands among others. Of a commit that is gone
+// Descends is false, and the others' error is ErrNotFound.
+type History interface {
+	// Descends reports whether commit has ancestor in its history, or is it.
+	Descends(ctx context.Context, ancestor, commit string) (bool, error)
+	// Changed returns the paths that differ between the two commits, in order.
+	Changed(ctx context.Context, from, to string) ([]string, error)
+	// MergeBase returns the best common ancestor; ErrNotFound without one.
+	MergeBase(ctx context.Context, a, b string) (string, error)
+}
+
+// Past is what was built and decided before, for commands.
+type Past interface {
+	Build(ctx context.Context, id string) (Record, error)
+	Builds(ctx context.Context, f BuildFilter) (page []Record, next string, err error)
+	Event(ctx context.Context, id string) (Event, error)
+	// Latest returns what the last push to the ref (or change of the pull
+	// request) came to; commands do not count. ErrNotFound.
+	Latest(ctx context.Context, repoKey, ref string) (Decision, error)
+	// Cancel ends a queued build and asks a running one to stop. It returns
+	// the state that the build is in then; ErrState when it has ended.
+	Cancel(ctx context.Context, id, reason string) (State, error)
 }
 
 const (
@@ -74,9 +103,13 @@ const (
 type Dispatcher struct {
 	Inbox    Inbox
 	Sources  Sources
+	Forges   map[string]Forge // by instance; those that have people and pull requests
+	Past     Past
 	Registry string          // default registry: host[/prefix]; "" is the embedded one
 	Policy   []config.Policy // what repositories may push elsewhere
 	Timezone string          // for times in tags where the file names none
+	Merge    map[string]bool // forge instances whose pull requests are built as if merged
+	Suggest  map[string]bool // … where commits without a build file get a suggestion
 	Name     string          // of this process, for leases
 	Parallel int             // repositories decided at the same time
 	Log      *slog.Logger

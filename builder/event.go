@@ -13,7 +13,12 @@ const (
 	BranchDeleted EventKind = "branch_deleted"
 	TagPushed     EventKind = "tag_pushed"
 	TagDeleted    EventKind = "tag_deleted"
-	Requested     EventKind = "requested" // API or command line: a build by hand
+	PullChanged   EventKind = "pull_changed" // a pull request was opened or its head has moved
+	PullClosed    EventKind = "pull_closed"
+	MergeQueued   EventKind = "merge_queued"         // a merge queue wants its would-be merge checked
+	Requested     EventKind = "requested"            // API or command line: a build by hand
+	Commanded     EventKind = "commanded"            // a comment, a button, a re-run
+	Installation  EventKind = "installation_changed" // we were let into a repository, or shut out
 )
 
 // Repository is a source repository at a forge. Records, policy and queues
@@ -25,6 +30,10 @@ type Repository struct {
 	Owner         string `json:"owner"`
 	Name          string `json:"name"`
 	DefaultBranch string `json:"defaultBranch,omitempty"`
+	// Installation is the right by which the forge lets us in: GitHub's
+	// installation id. It changes when the app is installed again, so nothing
+	// binds to it. "" where the forge knows no such thing.
+	Installation string `json:"installation,omitempty"`
 }
 
 // Key names the repository for ever: forge instance and the forge's own id.
@@ -48,21 +57,29 @@ type Event struct {
 	Before     string     `json:"before,omitempty"` // "" where the ref is new
 	Commit     string     `json:"commit,omitempty"` // "" where the ref is gone
 	Actor      string     `json:"actor,omitempty"`
-	Request    *Request   `json:"request,omitempty"`   // Requested only
+	Pull       *Pull      `json:"pull,omitempty"`      // PullChanged and PullClosed
+	Command    *Command   `json:"command,omitempty"`   // Commanded only
+	Request    *Request   `json:"request,omitempty"`   // a build by hand, whatever kind of event it repeats
+	Withdrawn  bool       `json:"withdrawn,omitempty"` // Installation only: we may not go in any more
 	Protected  bool       `json:"protected,omitempty"` // the ref is protected at the forge
 
 	Seq        int64     `json:"seq,omitempty"`        // acceptance order over all repositories
 	AcceptedAt time.Time `json:"acceptedAt,omitempty"` // the redis server's clock
 }
 
+// ByHand reports whether somebody asked for the build, so that `automatic:
+// false` and a pause do not stop it.
+func (e Event) ByHand() bool { return e.Request != nil }
+
 // Request is a build by hand: of a ref or commit of the event's repository,
 // or of an uploaded Dockerfile that has no repository at all.
 type Request struct {
-	Image      string   `json:"image,omitempty"` // build only this one; "" builds what the rules say
+	Image      string   `json:"image,omitempty"`  // build only this one; "" builds what the rules say
+	Images     []string `json:"images,omitempty"` // … or these: the failed ones of an event
 	NoCache    bool     `json:"noCache,omitempty"`
 	Dockerfile string   `json:"dockerfile,omitempty"` // uploaded text
 	Repository string   `json:"repository,omitempty"` // image repository of the upload
-	Tags       []string `json:"tags,omitempty"`       // tags of the upload
+	Tags       []string `json:"tags,omitempty"`       // tags of the upload, or of a commit's promotion
 }
 
 // Receipt is the store's answer to an event.

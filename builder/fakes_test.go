@@ -88,7 +88,7 @@ func (l *lab) dispatcher() *builder.Dispatcher {
 
 func (l *lab) worker() *builder.Worker {
 	return &builder.Worker{
-		Queue: l.store, Leases: l.store, Inputs: l.store, Logs: l.store, Sources: l, Solver: labSolver{l}, Registry: labRegistry{l},
+		Queue: l.store, Leases: l.store, Inputs: l.store, Logs: l.store, Sources: l, Solvers: labSolvers{l}, Registry: labRegistry{l},
 		Logins: labLogins{}, Triggers: labTriggers{l}, Redactor: labRedactor{},
 		Name: "worker", Parallel: 2, Host: "registry.test", Timeout: time.Minute, Drain: time.Second, Log: slog.New(slog.DiscardHandler),
 	}
@@ -171,6 +171,16 @@ func (s labSource) Descends(_ context.Context, ancestor, commit string) (bool, e
 	return false, nil
 }
 
+func (labSource) Find(context.Context, int, func(string) bool) ([]string, error) { return nil, nil }
+
+func (labSource) Changed(context.Context, string, string) ([]string, error) {
+	return nil, builder.ErrNotFound
+}
+
+func (labSource) MergeBase(context.Context, string, string) (string, error) {
+	return "", builder.ErrNotFound
+}
+
 func (labSource) Close() error { return nil }
 
 type labContext string
@@ -180,6 +190,12 @@ func (labContext) Open(string) (io.ReadCloser, error)                 { return n
 func (c labContext) Hash() string                                     { return string(c) }
 
 // Solver, registry, logins, triggers, reporter.
+
+type labSolvers struct{ *lab }
+
+func (l labSolvers) Acquire(context.Context, builder.Build) (builder.Daemon, error) {
+	return builder.Daemon{Solver: labSolver{l.lab}, Toolchain: builder.Toolchain{Frontend: "dockerfile.v0", BuildKit: "test"}, Release: func() {}}, nil
+}
 
 type labSolver struct{ *lab }
 

@@ -24,6 +24,16 @@ func (inlineSource) Descends(_ context.Context, ancestor, commit string) (bool, 
 	return ancestor == commit, nil
 }
 
+func (inlineSource) Find(context.Context, int, func(string) bool) ([]string, error) { return nil, nil }
+
+func (inlineSource) Changed(context.Context, string, string) ([]string, error) {
+	return nil, ErrNotFound
+}
+
+func (inlineSource) MergeBase(context.Context, string, string) (string, error) {
+	return "", ErrNotFound
+}
+
 func (inlineSource) Close() error { return nil }
 
 type emptyContext struct{}

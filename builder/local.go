@@ -18,6 +18,11 @@ func (w *Worker) Local(ctx context.Context, b Build, src Source, login Login, pu
 		fence: func(context.Context) error { return nil }, // nobody else has this build
 	}
 	a.introduce()
+	var err error
+	if a.daemon, err = w.Solvers.Acquire(ctx, b); err != nil {
+		return a.result, err
+	}
+	defer a.daemon.Release()
 	request, err := a.prepare(ctx, src, login)
 	if err != nil {
 		return a.result, err
@@ -25,7 +30,7 @@ func (w *Worker) Local(ctx context.Context, b Build, src Source, login Login, pu
 	if !push {
 		request.Destination = ""
 	}
-	solution, err := w.Solver.Solve(ctx, request, out)
+	solution, err := a.daemon.Solver.Solve(ctx, request, out)
 	if err != nil {
 		return a.result, err
 	}

@@ -22,9 +22,19 @@ type Decision struct {
 	Failure *Failure            `json:"failure,omitempty"` // the event could not be decided: source gone, …
 	Hint    string              `json:"hint,omitempty"`    // no build file: what to write
 
+	Answer     *Answer     `json:"answer,omitempty"`     // what a command came to
+	Unapproved string      `json:"unapproved,omitempty"` // a fork's commit that waits for /ok-to-build
+	Changes    []Change    `json:"changes,omitempty"`    // what merging the pull request's build file would change
+	Suggestion *Suggestion `json:"suggestion,omitempty"` // with Hint: a build file that would fit
+
 	// What deciding the event changes beside the builds.
 	Head      *Position         `json:"head,omitempty"`      // the ref stands here now
 	CancelRef string            `json:"cancelRef,omitempty"` // the ref is gone: its queued builds end
+	StopRef   string            `json:"stopRef,omitempty"`   // its running ones too: a pull request was closed
+	StopAll   string            `json:"stopAll,omitempty"`   // why every build of the repository ends: we were shut out
+	Untag     int               `json:"untag,omitempty"`     // number of the closed pull request whose tags go
+	Approve   *Approval         `json:"approve,omitempty"`   // a fork's commit may be built
+	Pause     map[string]string `json:"pause,omitempty"`     // image ("": all) -> who paused it, "" resumes
 	TagOwners map[string]string `json:"tagOwners,omitempty"` // image:tag -> ref that came out as it first
 	DecidedAt time.Time         `json:"decidedAt,omitzero"`
 }
@@ -36,6 +46,32 @@ type Reason struct {
 	Line    int    `json:"line,omitempty"` // of the rule in the build file
 	Message string `json:"message"`
 	Error   bool   `json:"error,omitempty"` // it should have built: somebody must mend something
+	// Unchanged: the image would build, but none of the files that its `paths`
+	// name has changed. It succeeds without a build, so that a required check
+	// never hangs.
+	Unchanged bool `json:"unchanged,omitempty"`
+}
+
+// Change is one difference that merging a pull request would make to what is
+// built: one line for a person.
+type Change struct {
+	Image string `json:"image"`
+	Kind  string `json:"kind"` // added, changed, removed
+	Text  string `json:"text"` // "rule branch: main: tags latest -> latest, stable"
+}
+
+// Suggestion is a build file for a repository that has Dockerfiles and none.
+type Suggestion struct {
+	Dockerfiles []string `json:"dockerfiles"`
+	File        string   `json:"file"` // the text
+}
+
+// Approval is a maintainer's word that a fork's commit may be built. It is
+// bound to the commit: what is pushed next needs another.
+type Approval struct {
+	Ref    string `json:"ref"` // PullRef
+	Commit string `json:"commit"`
+	By     string `json:"by"`
 }
 
 // PlanInput is everything that a decision depends on.
@@ -55,6 +91,17 @@ type PlanInput struct {
 	TagOwners map[string]string // image repository:tag -> ref, of the whole source repository
 	// Generation of the event's ref, as Order counted it.
 	Generation int64
+	// Changed are the files that the event changed; Compared is false where
+	// that is not known, and then everything builds.
+	Changed  []string
+	Compared bool
+	Last     map[string]State  // image -> how its last build of the ref ended; a failed one is built again
+	Paused   map[string]string // image ("": all) -> who paused it
+	// Base is the base branch's file, of a pull request that changes it.
+	Base *config.BuildFile
+	// Source is the commit to build where it is not the event's: a pull
+	// request's would-be merge.
+	Source string
 }
 
 // Plan decides what an event builds. It is pure: the same input gives the same

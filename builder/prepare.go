@@ -34,7 +34,7 @@ func (a *attempt) prepare(ctx context.Context, src Source, login Login) (SolveRe
 	if err != nil {
 		return SolveRequest{}, err
 	}
-	inspection, err := a.Solver.Inspect(ctx, dockerfile, spec)
+	inspection, err := a.daemon.Solver.Inspect(ctx, dockerfile, spec)
 	if err != nil {
 		return SolveRequest{}, err
 	}
@@ -45,7 +45,8 @@ func (a *attempt) prepare(ctx context.Context, src Source, login Login) (SolveRe
 		Spec:        spec,
 		Dockerfile:  dockerfile,
 		Files:       files,
-		Domain:      a.lease.Repository.Domain(),
+		Domain:      a.lease.Domain(),
+		Lane:        a.lease.Lane,
 		SharedKey:   a.lease.Repository.Key() + ":" + spec.Context,
 		Pins:        pins,
 		Destination: a.destination(),
@@ -91,9 +92,9 @@ func (a *attempt) inputKey(r SolveRequest) string {
 		Lane:        a.lease.Lane,
 		Repository:  a.lease.Repository.Key(),
 		Destination: a.lease.Destination, // without our host: it may move
-		Frontend:    a.Toolchain.Frontend,
-		BuildKit:    a.Toolchain.BuildKit,
-		Output:      a.Toolchain.Output,
+		Frontend:    a.daemon.Toolchain.Frontend,
+		BuildKit:    a.daemon.Toolchain.BuildKit,
+		Output:      a.daemon.Toolchain.Output,
 		Dockerfile:  r.Dockerfile,
 		Context:     r.Files.Hash(),
 		Args:        r.Spec.Args,

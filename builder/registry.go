@@ -34,6 +34,29 @@ type TagRequest struct {
 	Fence func(ctx context.Context) error
 }
 
+// Untagger takes tags away. The digests stay: another tag may name them.
+type Untagger interface {
+	// Untag removes those of the tags that still stand where the owner's ref
+	// put them. It never deletes a digest.
+	Untag(ctx context.Context, r UntagRequest) ([]UntagOutcome, error)
+}
+
+// UntagRequest asks for tags to go.
+type UntagRequest struct {
+	Repository string // with host
+	Tags       []string
+	Login      Login
+	Source     string // Repository.Key of the source repository that put them
+	Ref        string // … and the ref: a tag that another ref has taken since stays
+}
+
+// UntagOutcome is what became of one tag.
+type UntagOutcome struct {
+	Tag     string `json:"tag"`
+	Removed bool   `json:"removed"`          // also when it was gone already
+	Reason  string `json:"reason,omitempty"` // why it stays, for a person
+}
+
 // FullDestination adds the embedded registry's host to a name that has none.
 // Such names are kept without host, so that a registry can move.
 func FullDestination(host, destination string) string {

@@ -24,6 +24,7 @@ const (
 	ReportEvent EffectKind = "event"   // ID: event
 	ReportBuild EffectKind = "build"   // ID: build
 	FireTrigger EffectKind = "trigger" // ID: build, Trigger: name
+	UntagPull   EffectKind = "untag"   // ID: the event that closed the pull request
 )
 
 // Effect is one report to make or one trigger to fire.
@@ -36,7 +37,8 @@ type Effect struct {
 }
 
 // Reporter tells a forge how a commit fares. Reporting the same thing twice
-// must be harmless.
+// must be harmless. A Later asks to be called again; reports of one build come
+// one after the other, each with the state of its time.
 type Reporter interface {
 	Report(ctx context.Context, r Report) error
 }
@@ -49,6 +51,8 @@ const (
 	StatusSuccess ReportState = "success"
 	StatusFailure ReportState = "failure"
 	StatusError   ReportState = "error"
+	StatusWaiting ReportState = "waiting" // for a person: pending, where the forge has no word for it
+	StatusNeutral ReportState = "neutral" // a remark; success, where the forge has no word for it
 )
 
 // Report is one status of one commit, with what it was made from for forges
@@ -65,8 +69,10 @@ type Report struct {
 	Seq         int64       `json:"seq"` // newer builds of a context win
 	UpdatedAt   time.Time   `json:"updatedAt"`
 
+	Newest   bool      `json:"-"` // no newer build has this context at this commit
 	Record   *Record   `json:"-"`
 	Decision *Decision `json:"-"`
+	Event    *Event    `json:"-"`
 }
 
 // Triggers fires one trigger of a finished build, once; the caller retries.

@@ -14,7 +14,7 @@ import (
 
 // courier runs one until the test ends.
 func (l *lab) courier(ctx context.Context) {
-	c := &builder.Courier{Outbox: l.store, Records: l.store, Reporters: map[string]builder.Reporter{"git": l},
+	c := &builder.Courier{Outbox: l.store, Records: l.store, Told: l.store, Reporters: map[string]builder.Reporter{"git": l},
 		Triggers: labTriggers{l}, Name: "courier", Parallel: 1, Log: slog.New(slog.DiscardHandler)}
 	run, stop := context.WithCancel(ctx)
 	done := make(chan struct{})

@@ -45,10 +45,18 @@ type SolveRequest struct {
 	Pins        map[string]string // base reference -> digest
 	Destination string            // image repository with host; "" builds without pushing
 	Login       Login             // for the destination's registry
+	// Lane is ForkLane for what nobody trusts: it gets no login at all, no
+	// network in its steps, and its result goes nowhere.
+	Lane Lane
+	// Progress is told the steps as they go on, in order, at most once a
+	// second, and once at the end. It is called by one goroutine at a time and
+	// must not block for long. nil: nobody asks.
+	Progress func([]Step)
 }
 
 // Solution is what a solve made.
 type Solution struct {
-	Digest string
+	Digest string // "" where nothing was pushed
 	Notes  []Note
+	Steps  []Step
 }

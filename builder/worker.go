@@ -106,6 +106,22 @@ type Redactor interface {
 	Redact(ctx context.Context, text string) string
 }
 
+// Solvers hands out the BuildKit daemon that a build may use. Domains and
+// lanes never share a daemon's state.
+type Solvers interface {
+	// Acquire blocks until the daemon for the build's lane and domain is up,
+	// starting it where it is ours. The caller releases it. The error is a
+	// *Failure where the operator has no daemon for the lane.
+	Acquire(ctx context.Context, b Build) (Daemon, error)
+}
+
+// Daemon is one BuildKit daemon, acquired.
+type Daemon struct {
+	Solver    Solver
+	Toolchain Toolchain // part of every input key
+	Release   func()
+}
+
 // Worker claims builds and runs their attempts.
 type Worker struct {
 	Queue    Queue
@@ -113,20 +129,19 @@ type Worker struct {
 	Inputs   Inputs
 	Logs     Logs
 	Sources  Sources
-	Solver   Solver
+	Solvers  Solvers
 	Registry Registry
 	Logins   Logins
 	Triggers Triggers
 	Redactor Redactor
 
-	Name      string        // of this process, for leases
-	Parallel  int           // builds at the same time
-	Host      string        // the embedded registry's, for destinations without one
-	Toolchain Toolchain     // part of every input key
-	Timeout   time.Duration // of one attempt
-	MaxLost   int           // leases that a build may lose before it is given up; 0: any
-	Drain     time.Duration // how long running builds may go on after a stop
-	Log       *slog.Logger
+	Name     string        // of this process, for leases
+	Parallel int           // builds at the same time
+	Host     string        // the embedded registry's, for destinations without one
+	Timeout  time.Duration // of one attempt
+	MaxLost  int           // leases that a build may lose before it is given up; 0: any
+	Drain    time.Duration // how long running builds may go on after a stop
+	Log      *slog.Logger
 }
 
 // Toolchain is what builds, beside the source: another one may make another

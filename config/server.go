@@ -12,6 +12,7 @@ type Server struct {
 	Registry  Registry
 	Tokens    []Token
 	Git       Git
+	GitHub    GitHub
 	Policy    []Policy
 	Limits    Limits
 	Retention Retention
@@ -100,6 +101,7 @@ const day = 24 * time.Hour
 func DefaultServer() *Server {
 	return &Server{
 		Git:       Git{Create: true},
+		GitHub:    defaultGitHub(),
 		Limits:    Limits{Concurrency: 2, PerRepository: 2, BuildTimeout: time.Hour, MaxAttempts: 3},
 		Retention: Retention{Events: 7 * day, Builds: 90 * day, Logs: 30 * day},
 		Timezone:  "UTC",

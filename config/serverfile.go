@@ -197,9 +197,10 @@ func (r *reader) forges(v *yaml.Node, s *Server) {
 				"create": func(v *yaml.Node) { s.Git.Create, _ = r.boolean(v, "create") },
 			})
 		},
+		"github": func(v *yaml.Node) { r.github(v, &s.GitHub) },
 	}
 	for key, title := range map[string]string{
-		"github": "GitHub is", "gitlab": "GitLab is", "gitea": "Gitea and Forgejo are",
+		"gitlab": "GitLab is", "gitea": "Gitea and Forgejo are",
 		"gitee": "Gitee is", "coding": "CODING is", "codeup": "Codeup is",
 	} {
 		fs[key] = r.later(title)

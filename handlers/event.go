@@ -25,6 +25,8 @@ type Reason struct {
 	Line    int    `json:"line,omitempty"` // of the rule in the build file
 	Message string `json:"message"`
 	Error   bool   `json:"error,omitempty"` // it should have built: somebody must mend something
+
+	Unchanged bool `json:"unchanged,omitempty"` // it succeeds without a build: none of its `paths` changed
 }
 
 func (s *Server) getEvent(w http.ResponseWriter, r *http.Request, c Caller) error {
@@ -72,7 +74,7 @@ func (s *Server) answer(ctx context.Context, eventID string, d builder.Decision)
 		a.Builds = append(a.Builds, s.build(rec))
 	}
 	for _, r := range d.Reasons {
-		a.Reasons = append(a.Reasons, Reason(r))
+		a.Reasons = append(a.Reasons, Reason{Image: r.Image, Rule: r.Rule, Line: r.Line, Message: r.Message, Error: r.Error, Unchanged: r.Unchanged})
 	}
 	for _, problem := range d.Invalid {
 		a.Errors = append(a.Errors, problem.String())

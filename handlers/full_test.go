@@ -61,8 +61,8 @@ func build(t *testing.T) *house {
 }
 
 // Origin says where acme/hello is.
-func (h *house) Origin(context.Context, builder.Repository) (source.Origin, error) {
-	return source.Origin{Dir: h.repo.Dir}, nil
+func (h *house) Origin(context.Context, builder.Repository) (builder.Origin, error) {
+	return builder.Origin{Dir: h.repo.Dir}, nil
 }
 
 // named finds repositories as the fake does, and commits as sources do.
@@ -220,7 +220,8 @@ func TestLife(t *testing.T) {
 
 	run := builder.TriggerRun{BuildID: id, Trigger: "audit", State: "succeeded", Attempts: 2}
 	report := builder.Report{Repository: hello, Commit: main, Context: "registry-build/api", State: builder.StatusSuccess, Seq: 1, UpdatedAt: time.Unix(9, 0).UTC()}
-	for _, err := range []error{h.store.PutTriggerRun(t.Context(), run), h.store.PutStatus(t.Context(), report)} {
+	_, err = h.store.PutStatus(t.Context(), report)
+	for _, err := range []error{h.store.PutTriggerRun(t.Context(), run), err} {
 		if err != nil {
 			t.Fatal(err)
 		}

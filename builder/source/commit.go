@@ -16,7 +16,7 @@ import (
 type Commit struct {
 	sources *Sources
 	repo    builder.Repository
-	origin  Origin
+	origin  builder.Origin
 	mirror  *mirror // nil where the origin is a directory
 	git     git
 	objects *objects

@@ -184,7 +184,7 @@ func (c *Commit) fetchRefs(ctx context.Context, what ...string) error {
 }
 
 // askOrigin runs a git that talks to the origin.
-func (s *Sources) askOrigin(ctx context.Context, g git, origin Origin, args ...string) ([]byte, error) {
+func (s *Sources) askOrigin(ctx context.Context, g git, origin builder.Origin, args ...string) ([]byte, error) {
 	if origin.Header != "" {
 		// For this URL only, and not for where it redirects.
 		g.env = environment(os.Environ(),
@@ -194,13 +194,13 @@ func (s *Sources) askOrigin(ctx context.Context, g git, origin Origin, args ...s
 	out, err := g.run(ctx, "", args...)
 	var answer *gitError
 	if errors.As(err, &answer) {
-		answer.stderr = origin.redact(answer.stderr)
+		answer.stderr = redact(origin, answer.stderr)
 	}
 	return out, err
 }
 
 // redact takes the origin's secrets out of what git says.
-func (o Origin) redact(text string) string {
+func redact(o builder.Origin, text string) string {
 	if o.Header != "" {
 		text = strings.ReplaceAll(text, o.Header, "***")
 	}

@@ -141,7 +141,7 @@ func (g git) commits(ctx context.Context, names ...string) ([]string, error) {
 
 // remoteRef asks the origin for its refs; of a tag's object and its commit it
 // takes the commit.
-func (s *Sources) remoteRef(ctx context.Context, origin Origin, fits func(name, hash string) bool, patterns ...string) (string, error) {
+func (s *Sources) remoteRef(ctx context.Context, origin builder.Origin, fits func(name, hash string) bool, patterns ...string) (string, error) {
 	out, err := s.askOrigin(ctx, git{env: s.env}, origin,
 		append([]string{"ls-remote", "--quiet", "--", origin.URL}, patterns...)...)
 	if err != nil {
@@ -166,7 +166,7 @@ func (s *Sources) remoteRef(ctx context.Context, origin Origin, fits func(name, 
 	return only(commits, strings.TrimSuffix(strings.Join(patterns[:min(1, len(patterns))], ""), "^{}"))
 }
 
-func (s *Sources) remotePrefix(ctx context.Context, repo builder.Repository, origin Origin, prefix string) (string, error) {
+func (s *Sources) remotePrefix(ctx context.Context, repo builder.Repository, origin builder.Origin, prefix string) (string, error) {
 	// A full hash is opened as such, which fetches it.
 	if objectName.MatchString(prefix) {
 		c, err := s.Open(ctx, repo, prefix)

@@ -15,9 +15,11 @@ import (
 )
 
 // origins is one origin for every repository.
-type origins Origin
+type origins builder.Origin
 
-func (o origins) Origin(context.Context, builder.Repository) (Origin, error) { return Origin(o), nil }
+func (o origins) Origin(context.Context, builder.Repository) (builder.Origin, error) {
+	return builder.Origin(o), nil
+}
 
 var hello = builder.Repository{Forge: "git", ID: "acme/hello", Owner: "acme", Name: "hello"}
 

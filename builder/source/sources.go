@@ -17,20 +17,7 @@ import (
 type Origins interface {
 	// Origin is asked each time that a commit is opened, so a short-lived
 	// token in Header is fresh.
-	Origin(ctx context.Context, repo builder.Repository) (Origin, error)
-}
-
-// Origin is where one repository is: Dir or URL, not both.
-type Origin struct {
-	// Dir is a git directory of this machine. It is read as it is: nothing
-	// is mirrored and nothing is written.
-	Dir string
-	// URL is fetched into the mirror: file, http, https, ssh or git.
-	URL string
-	// Header is a whole HTTP header line, such as "Authorization: Bearer …".
-	// It reaches git through the environment, never through arguments or the
-	// mirror's configuration, and is not sent on to where a server redirects.
-	Header string
+	Origin(ctx context.Context, repo builder.Repository) (builder.Origin, error)
 }
 
 // Options are what Sources needs from outside.

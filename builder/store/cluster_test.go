@@ -39,7 +39,7 @@ func TestOneBuildInClusterMode(t *testing.T) {
 	if err := s.Tags().SetPositions(ctx, "r", token, map[string]builder.Position{"latest": {Seq: 1}}); err != nil {
 		t.Error(err)
 	}
-	if err := s.PutStatus(ctx, builder.Report{Repository: e.Repository, Commit: "c1", Context: "a"}); err != nil {
+	if _, err := s.PutStatus(ctx, builder.Report{Repository: e.Repository, Commit: "c1", Context: "a"}); err != nil {
 		t.Error(err)
 	}
 	if err := s.PutTriggerRun(ctx, builder.TriggerRun{BuildID: "b1", Trigger: "tell"}); err != nil {

@@ -99,7 +99,7 @@ func TestCallsOnADeadServerFailQuickly(t *testing.T) {
 		"Build":         func() error { _, err := s.Build(ctx, "b1"); return err },
 		"Builds":        func() error { _, _, err := s.Builds(ctx, builder.BuildFilter{}); return err },
 		"Cancel":        func() error { _, err := s.Cancel(ctx, "b1", "by ada"); return err },
-		"PutStatus":     func() error { return s.PutStatus(ctx, builder.Report{}) },
+		"PutStatus":     func() error { _, err := s.PutStatus(ctx, builder.Report{}); return err },
 		"PutTriggerRun": func() error { return s.PutTriggerRun(ctx, builder.TriggerRun{}) },
 		"Positions":     func() error { _, err := s.Tags().Positions(ctx, "r", []string{"t"}); return err },
 		"ReadLog": func() (err error) {

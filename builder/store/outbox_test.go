@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,8 +137,12 @@ func TestStatusesNewestWins(t *testing.T) {
 		report("rb/a", 2, time.Millisecond, "second, older"),
 		report("rb/b", 1, 0, "other"),
 	} {
-		if err := s.PutStatus(ctx, r); err != nil {
+		newest, err := s.PutStatus(ctx, r)
+		if err != nil {
 			t.Fatal(err)
+		}
+		if late := strings.HasSuffix(r.Description, "late") || strings.HasSuffix(r.Description, "older"); newest == late {
+			t.Errorf("%s: newest %t", r.Description, newest)
 		}
 	}
 	got, err := s.Statuses(ctx, "git:acme/a", "c1")

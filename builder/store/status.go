@@ -10,19 +10,19 @@ import (
 )
 
 // PutStatus keeps a report as the status of its commit and context, unless
-// one with a higher Seq, or of the same Seq and later, is there: that is no
-// error.
-func (s *Store) PutStatus(ctx context.Context, r builder.Report) error {
+// one with a higher Seq, or of the same Seq and later, is there: then it is
+// not the newest.
+func (s *Store) PutStatus(ctx context.Context, r builder.Report) (newest bool, err error) {
 	text, err := encode(r)
 	if err != nil {
-		return err
+		return false, err
 	}
-	_, err = s.run(ctx, s.scripts.putStatus, r.Repository.Key(), r.Commit, r.Context,
+	kept, err := s.run(ctx, s.scripts.putStatus, r.Repository.Key(), r.Commit, r.Context,
 		r.Seq, max(0, r.UpdatedAt.UnixMicro()), text, ms(s.opts.Builds))
 	if err != nil {
-		return fmt.Errorf("status %s of %s: %w", r.Context, r.Commit, err)
+		return false, fmt.Errorf("status %s of %s: %w", r.Context, r.Commit, err)
 	}
-	return nil
+	return kept.number(0) == 1, nil
 }
 
 // Statuses returns the statuses of a commit, by context.

@@ -20,6 +20,8 @@ var (
 	_ builder.Inputs = (*Store)(nil)
 	_ builder.Logs   = (*Store)(nil)
 	_ builder.Outbox = (*Store)(nil)
+	_ builder.Past   = (*Store)(nil)
+	_ builder.Told   = (*Store)(nil)
 )
 
 // Options of a store. The zero value of a field takes its default.

@@ -143,15 +143,15 @@ func broken(t *testing.T, s Subject) {
 }
 
 func origin(t *testing.T, s Subject) {
-	dir, err := s.Origin.Origin(t.Context(), s.Repository)
-	if err != nil || !filepath.IsAbs(dir) {
-		t.Errorf("origin of %s: %q, %v", s.Repository.Key(), dir, err)
+	at, err := s.Origin.Origin(t.Context(), s.Repository)
+	if err != nil || filepath.IsAbs(at.Dir) == (at.URL != "") {
+		t.Errorf("origin of %s: %q, %v, want a folder or an address", s.Repository.Key(), at.Dir+at.URL, err)
 	}
 	for _, id := range []string{"", "none/none", "..", "../..", "a/../b", "/etc", "--upload-pack=x/y", "a/b\x00"} {
 		repo := s.Repository
 		repo.ID = id
-		if dir, err := s.Origin.Origin(t.Context(), repo); !errors.Is(err, builder.ErrNotFound) || dir != "" {
-			t.Errorf("origin of %q: %q, %v, want ErrNotFound", id, dir, err)
+		if at, err := s.Origin.Origin(t.Context(), repo); !errors.Is(err, builder.ErrNotFound) || at != (builder.Origin{}) {
+			t.Errorf("origin of %q: %q, %v, want ErrNotFound", id, at.Dir+at.URL, err)
 		}
 	}
 }

@@ -17,7 +17,6 @@ func TestContract(t *testing.T) {
 	s.store.awaitEvents(t, 1)
 	forgetest.Run(t, forgetest.Subject{
 		Instance:   plaingit.Instance,
-		Reporter:   s.Forge,
 		Origin:     s.Forge,
 		Repository: acmeHello,
 		Life: func(t *testing.T) []builder.Event {

@@ -1,7 +1,6 @@
 package plaingit_test
 
 import (
-	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -17,18 +16,17 @@ var _ plaingit.Store = (*memory)(nil)
 
 // memory is a store that fails and blocks on demand.
 type memory struct {
-	mu       sync.Mutex
-	changed  chan struct{} // closed and replaced by every change
-	down     map[string]error
-	gate     map[string]chan struct{} // a method waits until its gate is closed
-	intents  []builder.Event
-	events   []builder.Event
-	heads    map[string]map[string]string
-	decide   func(builder.Event) builder.Decision // nil: a hint
-	builds   map[string]builder.Record
-	logs     map[string][]string
-	statuses []builder.Report
-	waits    map[string]int // who waits, at a gate or for a log
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced by every change
+	down    map[string]error
+	gate    map[string]chan struct{} // a method waits until its gate is closed
+	intents []builder.Event
+	events  []builder.Event
+	heads   map[string]map[string]string
+	decide  func(builder.Event) builder.Decision // nil: a hint
+	builds  map[string]builder.Record
+	logs    map[string][]string
+	waits   map[string]int // who waits, at a gate or for a log
 }
 
 func newMemory() *memory {
@@ -222,14 +220,6 @@ func (m *memory) ReadLog(ctx context.Context, id, after string, follow bool) ite
 			}
 		}
 	}
-}
-
-func (m *memory) PutStatus(ctx context.Context, r builder.Report) error {
-	if err := cmp.Or(ctx.Err(), m.enter(ctx, "PutStatus")); err != nil {
-		return err
-	}
-	m.change(func() { m.statuses = append(m.statuses, r) })
-	return nil
 }
 
 // fail lets the methods fail until it is called with nil.

@@ -55,10 +55,7 @@ type Forge struct {
 	accepted sync.WaitGroup           // pushes between their two hooks
 }
 
-var (
-	_ builder.Reporter = (*Forge)(nil)
-	_ forge.Origin     = (*Forge)(nil)
-)
+var _ forge.Origin = (*Forge)(nil)
 
 // New prepares the folders. It opens nothing that must be closed: Run does.
 func New(o Options) (*Forge, error) {
@@ -133,23 +130,15 @@ func relink(target, link string) error {
 	return os.Rename(next, link)
 }
 
-// Report keeps the status: the git remote has nobody else to tell.
-func (f *Forge) Report(ctx context.Context, r builder.Report) error {
-	if err := f.opts.Store.PutStatus(ctx, r); err != nil {
-		return fmt.Errorf("status %s of %s: %w", r.Context, r.Commit, err)
-	}
-	return nil
-}
-
 // Origin returns the folder of the bare repository, builder.ErrNotFound when
 // there is none.
-func (f *Forge) Origin(_ context.Context, repo builder.Repository) (string, error) {
+func (f *Forge) Origin(_ context.Context, repo builder.Repository) (builder.Origin, error) {
 	r, err := f.repository(repo.ID)
 	if err != nil {
-		return "", fmt.Errorf("repository %q: %w: %w", repo.ID, builder.ErrNotFound, err)
+		return builder.Origin{}, fmt.Errorf("repository %q: %w: %w", repo.ID, builder.ErrNotFound, err)
 	}
 	if err := r.check(); err != nil {
-		return "", fmt.Errorf("repository %s: %w", r.path, err)
+		return builder.Origin{}, fmt.Errorf("repository %s: %w", r.path, err)
 	}
-	return r.dir, nil
+	return builder.Origin{Dir: r.dir}, nil
 }

@@ -71,8 +71,8 @@ func TestPushCloneFetch(t *testing.T) {
 	if got := clone.git("rev-parse", "origin/main"); got != second {
 		t.Errorf("fetched %s, want %s", got, second)
 	}
-	if dir, err := s.Origin(t.Context(), acmeHello); err != nil || dir != filepath.Join(s.root, "acme", "hello.git") {
-		t.Errorf("Origin = %s, %v", dir, err)
+	if at, err := s.Origin(t.Context(), acmeHello); err != nil || at.Dir != filepath.Join(s.root, "acme", "hello.git") {
+		t.Errorf("Origin = %s, %v", at.Dir, err)
 	}
 	if _, err := s.Origin(t.Context(), builder.Repository{ID: "acme/other"}); !errors.Is(err, builder.ErrNotFound) {
 		t.Errorf("Origin of nothing: %v", err)
@@ -240,20 +240,5 @@ func TestStoreDown(t *testing.T) {
 	w.git("push", remote, "main")
 	if got := s.store.awaitEvents(t, 2); len(got) != 2 || got[1].Before != first {
 		t.Errorf("events %v", got)
-	}
-}
-
-func TestStatuses(t *testing.T) {
-	s := start(t)
-	r := builder.Report{Repository: acmeHello, Commit: "c", Context: "registry-build", State: builder.StatusSuccess}
-	if err := s.Report(t.Context(), r); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]builder.Report{r}, s.store.statuses); diff != "" {
-		t.Error(diff)
-	}
-	s.store.fail(builder.ErrUnavailable, "PutStatus")
-	if err := s.Report(t.Context(), r); !errors.Is(err, builder.ErrUnavailable) {
-		t.Errorf("Report with the store down: %v", err)
 	}
 }

@@ -29,7 +29,7 @@ type Inbox interface {
 	AcceptedHeads(ctx context.Context, repository string) (map[string]string, error)
 }
 
-// Builds is what a pusher is shown, and the statuses that we keep as a forge.
+// Builds is what a pusher is shown.
 type Builds interface {
 	// AwaitDecision blocks until the event was decided.
 	AwaitDecision(ctx context.Context, event string) (builder.Decision, error)
@@ -37,7 +37,6 @@ type Builds interface {
 	// ReadLog yields the build's log after a chunk's ID. With follow it ends
 	// when the build is in a terminal state and all was read.
 	ReadLog(ctx context.Context, id, after string, follow bool) iter.Seq2[builder.LogChunk, error]
-	PutStatus(ctx context.Context, r builder.Report) error
 }
 
 // Access says who may read or write a repository (owner/name). The request

@@ -1,0 +1,17 @@
+package app
+
+import (
+	"context"
+
+	"github.com/registry-build/registry-build/builder"
+)
+
+// oneDaemon gives every build the same daemon.
+type oneDaemon struct {
+	solver    builder.Solver
+	toolchain builder.Toolchain
+}
+
+func (d oneDaemon) Acquire(context.Context, builder.Build) (builder.Daemon, error) {
+	return builder.Daemon{Solver: d.solver, Toolchain: d.toolchain, Release: func() {}}, nil
+}
