@@ -9,8 +9,7 @@ const (
 	FromRerun   CommandSource = "rerun"  // the forge's own "run again"
 )
 
-// CommandName names a command; handlers/command.go tells people how each is
-// written.
+// CommandName names a command; Commands tells how each is written.
 type CommandName string
 
 const (
@@ -67,6 +66,41 @@ func (n CommandName) Needs() Permission {
 	}
 	return PermissionWrite
 }
+
+// CommandUsage is what people are told of a command.
+type CommandUsage struct {
+	Name    CommandName
+	Form    string // "/build [image]"
+	Example string // a line that works
+	Text    string // what it does, one line
+}
+
+// Who says who may use the command.
+func (u CommandUsage) Who() string {
+	if u.Name.Needs() == PermissionRead {
+		return "everybody who can read the repository"
+	}
+	return "everybody who can write to the repository"
+}
+
+// Commands are all commands, in the order in which people should hear of
+// them. /help, refusals and the documentation are made of this one table.
+func Commands() []CommandUsage {
+	return []CommandUsage{
+		{CommandBuild, "/build [image] [--ref REF] [no-cache]", "/build api no-cache", "builds the head of the pull request, the commit, or the branch or tag REF, by the rules of `" + buildFileName + "`"},
+		{CommandRebuild, "/rebuild [image] [no-cache]", "/rebuild api", "builds again what failed or was cancelled, or the image, however it ended"},
+		{CommandCancel, "/cancel [image]", "/cancel api", "ends what is queued or running"},
+		{CommandOkToBuild, "/ok-to-build SHA", "/ok-to-build " + exampleCommit, "lets this one commit of a fork be built"},
+		{CommandPromote, "/promote [image] TAG", "/promote api v1.2", "puts the tag on the image of this commit, which is built first where there is none"},
+		{CommandPause, "/pause [image]", "/pause api", "stops automatic builds in this repository until `/resume`"},
+		{CommandResume, "/resume [image]", "/resume api", "lets automatic builds start again"},
+		{CommandStatus, "/status", "/status", "shows the newest build of each image"},
+		{CommandWhy, "/why", "/why", "shows what was decided on each image and rule"},
+		{CommandHelp, "/help", "/help", "shows this table"},
+	}
+}
+
+const exampleCommit = "0123456789abcdef0123456789abcdef01234567"
 
 // Answer is what a command came to, in Markdown, for whoever wrote it.
 type Answer struct {
