@@ -25,6 +25,7 @@ type progress struct {
 	start    time.Time // of the solve, by the daemon's clock
 	steps    map[digest.Digest]*step
 	warnings []*client.VertexWarning
+	watch    *steps // is told the same; may be nil
 }
 
 // step is a vertex. Statuses repeat it; the last one counts.
@@ -63,6 +64,9 @@ func (p *progress) update(status *client.SolveStatus) {
 		p.clamp(v)
 		s := p.step(v.Digest)
 		s.name, s.failed = v.Name, v.Error
+	}
+	if p.watch != nil {
+		p.watch.update(status)
 	}
 	for _, l := range status.Logs {
 		if l.Timestamp.Before(p.start) {

@@ -28,7 +28,9 @@ const (
 )
 
 // Solve implements builder.Solver. A cancelled solve returns within a second;
-// by then the daemon has been told to kill the running steps.
+// by then the daemon has been told to kill the running steps. The steps come
+// with an error, too. r.Progress is not called any more when Solve has
+// returned.
 func (s *Solver) Solve(ctx context.Context, r builder.SolveRequest, log io.Writer) (builder.Solution, error) {
 	if err := ctx.Err(); err != nil {
 		return builder.Solution{}, err
@@ -43,7 +45,11 @@ func (s *Solver) Solve(ctx context.Context, r builder.SolveRequest, log io.Write
 		return builder.Solution{}, err
 	}
 	out := newOutlet(log, logStall)
-	solution, err := s.tries(readable, r, opt, out)
+	watch := newSteps(r.Dockerfile)
+	last := watch.tell(r.Progress)
+	solution, err := s.tries(readable, r, opt, out, watch)
+	solution.Steps = watch.end(err == nil)
+	last(solution.Steps)
 	limit := logStall
 	if readable.Err() != nil {
 		limit = grace
@@ -56,14 +62,15 @@ func (s *Solver) Solve(ctx context.Context, r builder.SolveRequest, log io.Write
 }
 
 // tries solves until the image is pushed, or trying again cannot help.
-func (s *Solver) tries(ctx context.Context, r builder.SolveRequest, opt client.SolveOpt, out *outlet) (builder.Solution, error) {
+func (s *Solver) tries(ctx context.Context, r builder.SolveRequest, opt client.SolveOpt, out *outlet, watch *steps) (builder.Solution, error) {
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.Multiplier = s.retry.first, 2
 	var reconnected bool
 	var waiting string
 	solution, err := backoff.Retry(ctx, func() (builder.Solution, error) {
 		for {
-			solution, p, err := s.once(ctx, r, opt, out)
+			watch.begin()
+			solution, p, err := s.once(ctx, r, opt, out, watch)
 			switch {
 			case err == nil:
 				return solution, nil
@@ -95,7 +102,7 @@ func (s *Solver) tries(ctx context.Context, r builder.SolveRequest, opt client.S
 }
 
 // once is one solve. The progress is nil when ctx ended before the solve did.
-func (s *Solver) once(ctx context.Context, r builder.SolveRequest, opt client.SolveOpt, out io.Writer) (builder.Solution, *progress, error) {
+func (s *Solver) once(ctx context.Context, r builder.SolveRequest, opt client.SolveOpt, out io.Writer, watch *steps) (builder.Solution, *progress, error) {
 	show := s.display
 	if show == nil {
 		text, err := progressui.NewDisplay(out, progressui.PlainMode)
@@ -113,6 +120,7 @@ func (s *Solver) once(ctx context.Context, r builder.SolveRequest, opt client.So
 	}
 	statuses := make(chan *client.SolveStatus)
 	p := newProgress()
+	p.watch = watch
 	followed := make(chan error, 1)
 	done := make(chan result, 1)
 	go func() { followed <- p.follow(ctx, statuses, show) }()
