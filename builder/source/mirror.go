@@ -153,8 +153,7 @@ func (c *Commit) fetch(ctx context.Context, name string) error {
 	ref := "refs/fetched/" + name
 	err = c.fetchRefs(ctx, "+"+name+":"+ref)
 	if refused(err) {
-		// Some servers hand out only what a ref names, and what is below it.
-		err = c.fetchRefs(ctx, "--prune", "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+		err = c.fetchNamed(ctx, name, ref)
 	}
 	if err != nil {
 		return fmt.Errorf("fetch %s at %s: %w", c.repo.FullName(), short(name), err)

@@ -146,28 +146,41 @@ func (c *Commit) child(ctx context.Context, at place, name string) (place, bool,
 	if obj.kind != "tree" {
 		return place{}, false, fmt.Errorf("tree %s is missing from the repository", at.hash)
 	}
+	var found place
+	ok := false
+	err = c.entries(data, func(e leaf) bool {
+		if e.name != name {
+			return true
+		}
+		k, _, known := kindOf(e.mode)
+		found, ok = place{path: path.Join(at.path, name), kind: k, hash: e.hash}, known
+		return false
+	})
+	if err != nil || found.hash != "" && !ok {
+		return place{}, false, fmt.Errorf("tree %s is not readable", at.hash)
+	}
+	return found, ok, nil
+}
+
+// leaf is one entry of a tree object, as git stores it.
+type leaf struct{ mode, name, hash string }
+
+// entries reads a tree object, until fn says that it has enough.
+func (c *Commit) entries(data []byte, fn func(leaf) bool) error {
 	size := len(c.tree) / 2 // of a raw hash
 	for len(data) > 0 {
 		// <mode> SP <name> NUL <raw hash>
 		head, rest, ok := bytes.Cut(data, []byte{0})
-		mode, entry, ok2 := strings.Cut(string(head), " ")
+		mode, name, ok2 := strings.Cut(string(head), " ")
 		if !ok || !ok2 || len(rest) < size {
-			break
+			return errors.New("a tree is not readable")
 		}
-		if entry != name {
-			data = rest[size:]
-			continue
+		if !fn(leaf{mode, name, hex.EncodeToString(rest[:size])}) {
+			return nil
 		}
-		k, _, ok := kindOf(mode)
-		if !ok {
-			break
-		}
-		return place{path: path.Join(at.path, name), kind: k, hash: hex.EncodeToString(rest[:size])}, true, nil
+		data = rest[size:]
 	}
-	if len(data) > 0 {
-		return place{}, false, fmt.Errorf("tree %s is not readable", at.hash)
-	}
-	return place{}, false, nil
+	return nil
 }
 
 // display shows a name as it is, quoted where that would garble a sentence.
