@@ -153,7 +153,8 @@ func (c *Commit) fetch(ctx context.Context, name string) error {
 	ref := "refs/fetched/" + name
 	err = c.fetchRefs(ctx, "+"+name+":"+ref)
 	if refused(err) {
-		err = c.fetchNamed(ctx, name, ref)
+		// Some servers hand out only what a ref names, and what is below it.
+		err = c.fetchNamed(ctx, name, err)
 	}
 	if err != nil {
 		return fmt.Errorf("fetch %s at %s: %w", c.repo.FullName(), short(name), err)
@@ -170,6 +171,23 @@ func (c *Commit) fetch(ctx context.Context, name string) error {
 		c.sources.log.WarnContext(ctx, "mirror not tidied", "repo", c.repo.FullName(), "err", err)
 	}
 	return nil
+}
+
+// fetchNamed fetches what the refs of the origin name, where it did not give
+// out a commit by its name: branches and tags, and for a commit that only pull
+// requests have, also these, as the forges name them. The latter are too many
+// to ask for where the origin said that it has no such commit at all.
+func (c *Commit) fetchNamed(ctx context.Context, name string, refusal error) error {
+	err := c.fetchRefs(ctx, "--prune", "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+	if err != nil {
+		return err
+	}
+	obj, _, err := c.objects.read(ctx, name+"^{commit}", largest)
+	var answer *gitError
+	if err != nil || obj.kind != "" || !errors.As(refusal, &answer) || !strings.Contains(answer.stderr, unadvertised) {
+		return err
+	}
+	return c.fetchRefs(ctx, "--prune", "+refs/pull/*/head:refs/pull/*/head", "+refs/merge-requests/*/head:refs/merge-requests/*/head")
 }
 
 // fetchRefs runs one git fetch from the origin.
@@ -214,8 +232,12 @@ func redact(o builder.Origin, text string) string {
 func refused(err error) bool {
 	var answer *gitError
 	return errors.As(err, &answer) &&
-		(strings.Contains(answer.stderr, "not our ref") || strings.Contains(answer.stderr, "unadvertised object"))
+		(strings.Contains(answer.stderr, "not our ref") || strings.Contains(answer.stderr, unadvertised))
 }
+
+// unadvertised is said of a commit that may well be there, by servers before
+// version 2 of git's protocol.
+const unadvertised = "unadvertised object"
 
 // sweep removes what a git left that was killed: half a pack, and locks that
 // would refuse every later fetch. The caller holds the mirror's lock.

@@ -61,59 +61,16 @@ func (s *Sources) localRefs(ctx context.Context, dir string) (map[string]string,
 }
 
 func (s *Sources) remoteRefs(ctx context.Context, origin builder.Origin) (map[string]string, error) {
-	lines, err := s.advertised(ctx, origin, "--heads", "--tags")
+	out, err := s.askOrigin(ctx, git{env: s.env}, origin, "ls-remote", "--quiet", "--heads", "--tags", "--", origin.URL)
 	if err != nil {
 		return nil, err
 	}
 	refs := map[string]string{}
-	for _, l := range lines {
-		refs[strings.TrimSuffix(l.name, "^{}")] = l.hash // a tag's commit follows the tag
-	}
-	return refs, nil
-}
-
-// advertisement is one line of what an origin says that it has.
-type advertisement struct{ name, hash string }
-
-// advertised asks the origin for its refs, in its order.
-func (s *Sources) advertised(ctx context.Context, origin builder.Origin, options ...string) ([]advertisement, error) {
-	args := append([]string{"ls-remote", "--quiet"}, options...)
-	out, err := s.askOrigin(ctx, git{env: s.env}, origin, append(args, "--", origin.URL)...)
-	if err != nil {
-		return nil, err
-	}
-	var lines []advertisement
 	for line := range strings.Lines(string(out)) {
 		hash, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
 		if ok && objectName.MatchString(hash) {
-			lines = append(lines, advertisement{name, hash})
+			refs[strings.TrimSuffix(name, "^{}")] = hash // a tag's commit follows the tag
 		}
 	}
-	return lines, nil
-}
-
-// fetchNamed fetches a commit of a server that hands out only what its refs
-// name: first its branches and tags, with all that is below them, and where
-// the commit is not there, whichever other ref stands on it. That is how a
-// pull request of a fork is found, by whatever name the forge has for it
-// (refs/pull/7/head, refs/merge-requests/7/merge). Those refs are too many to
-// fetch them all: an old commit that only a pull request has is gone.
-func (c *Commit) fetchNamed(ctx context.Context, name, ref string) error {
-	err := c.fetchRefs(ctx, "--prune", "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-	if err != nil {
-		return err
-	}
-	if obj, _, err := c.objects.read(ctx, name+"^{commit}", largest); err != nil || obj.kind != "" {
-		return err
-	}
-	lines, err := c.sources.advertised(ctx, c.origin)
-	if err != nil {
-		return err
-	}
-	for _, l := range lines {
-		if l.hash == name && strings.HasPrefix(l.name, "refs/") && !strings.HasSuffix(l.name, "^{}") {
-			return c.fetchRefs(ctx, "+"+l.name+":"+ref)
-		}
-	}
-	return nil
+	return refs, nil
 }
