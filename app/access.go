@@ -62,15 +62,28 @@ func (a access) registry(r *http.Request, repository string, pull, push, remove 
 	return nil
 }
 
-// apiAccess is the API's door.
-type apiAccess struct{ access }
+// apiAccess is the API's door. The log's address may carry a right itself.
+type apiAccess struct {
+	access
+	links links
+}
 
 func (a apiAccess) Caller(r *http.Request) handlers.Caller {
 	if id := a.identity(r); id != nil {
 		return apiCaller{id}
 	}
+	if strings.HasSuffix(r.URL.Path, "/log") && a.links.maySee(r) {
+		return linkCaller{}
+	}
 	return nil
 }
+
+// linkCaller came by a link to one build's log, and asks for that.
+type linkCaller struct{}
+
+func (linkCaller) Name() string              { return "link" }
+func (linkCaller) MayUseAPI(string) bool     { return true }
+func (linkCaller) MayPush(image string) bool { return false }
 
 type apiCaller struct{ id *credential.Identity }
 

@@ -19,7 +19,8 @@ const module = "github.com/registry-build/registry-build"
 // down only, and adapters never import each other.
 var house = map[string][]string{
 	".":            {"app"},
-	"app":          {"handlers", "handlers/oci", "handlers/page", "handlers/forge", "handlers/forge/github", "handlers/forge/plaingit", "builder", "builder/buildkit", "builder/source", "builder/registry", "builder/store", "builder/credential", "builder/trigger", "builder/trigger/webhook", "config"},
+	"manifests":    {},
+	"app":          {"manifests", "handlers", "handlers/oci", "handlers/page", "handlers/forge", "handlers/forge/github", "handlers/forge/plaingit", "builder", "builder/buildkit", "builder/source", "builder/registry", "builder/store", "builder/credential", "builder/trigger", "builder/trigger/webhook", "config"},
 	"app/demo":     {"app/instance", "handlers", "builder/trigger/webhook"},
 	"app/bench":    {"app/instance", "handlers"},
 	"app/instance": {},

@@ -97,7 +97,11 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	if err != nil {
 		return nil, err
 	}
-	door, hide := access{tokens}, redactor{credentials, own, log}
+	secret, err := dir.secret(linksSecret)
+	if err != nil {
+		return nil, err
+	}
+	door, hide, links := access{tokens}, redactor{credentials, own, log}, links{secret, at.url, time.Now}
 
 	// What starts builds.
 	self, err := os.Executable()
@@ -171,10 +175,10 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 
 	// What people and machines see.
 	api := &handlers.Server{
-		Events: records, Builds: records, Outcomes: records, Repositories: repositories{git, sources}, Access: apiAccess{door},
+		Events: records, Builds: records, Outcomes: records, Repositories: repositories{git, sources}, Access: apiAccess{door, links},
 		Forges: map[string]forge.Verifier{}, Registry: func() string { return host }, URL: address, Log: log.With("room", "api"),
 	}
-	pages := &page.Pages{Builds: records, MaySee: door.maySee, Registry: func() string { return host }, Log: log.With("room", "page")}
+	pages := &page.Pages{Builds: records, MaySee: door.maySee, HasLink: links.maySee, Registry: func() string { return host }, Log: log.With("room", "page")}
 	mux := http.NewServeMux()
 	mux.Handle("/git/", git.Handler())
 	mux.Handle("/v2/", v2)

@@ -77,6 +77,7 @@ func pages(f *fake, log io.Writer) http.Handler {
 		Builds:   f,
 		Registry: func() string { return "127.0.0.1:5080" },
 		Log:      slog.New(slog.NewTextHandler(log, nil)),
+		HasLink:  func(r *http.Request) bool { return r.PathValue("id") != "" && r.URL.Query().Get("key") == "for-"+r.PathValue("id") },
 		MaySee: func(r *http.Request) func(string) bool {
 			switch _, password, _ := r.BasicAuth(); password {
 			case "ada":
@@ -144,6 +145,18 @@ func TestAccess(t *testing.T) {
 	if w := get(t, h, "/", "ada", 200); strings.Contains(w.Body.String(), "corp") {
 		t.Error("the list shows somebody else's build")
 	}
+}
+
+// A link to one build shows that build and its log, and nothing else.
+func TestLink(t *testing.T) {
+	h := pages(newFake(), t.Output())
+	page := get(t, h, "/builds/"+mine+"?key=for-"+mine, "", 200).Body.String()
+	if log := `"/api/v1/builds/` + mine + `/log?key=for-` + mine + `"`; strings.Count(page, log) != 2 {
+		t.Errorf("the page does not pass its key on to the log (%s):\n%s", log, page)
+	}
+	get(t, h, "/builds/"+mine+"?key=for-"+theirs, "", 401)
+	get(t, h, "/builds/"+theirs+"?key=for-"+mine, "", 401)
+	get(t, h, "/?key=for-"+mine, "", 401)
 }
 
 func TestHeaders(t *testing.T) {

@@ -70,6 +70,8 @@ type buildView struct {
 	Took string
 	Runs []builder.TriggerRun
 	Live bool // something will change soon
+	// Query goes to the log's address too: the right that the page's carries.
+	Query string
 }
 
 // triggersDue is how long after its end a build's triggers are waited for.
@@ -92,7 +94,11 @@ func (p *Pages) build(r *http.Request, maySee func(string) bool) (string, any, e
 		return "", nil, err
 	}
 	now := time.Now()
-	v := buildView{Record: rec, Name: builder.FullDestination(p.Registry(), rec.Destination), Ago: ago(now.Sub(rec.AcceptedAt)), Runs: runs}
+	query := ""
+	if p.HasLink(r) {
+		query = "?" + r.URL.RawQuery
+	}
+	v := buildView{Query: query, Record: rec, Name: builder.FullDestination(p.Registry(), rec.Destination), Ago: ago(now.Sub(rec.AcceptedAt)), Runs: runs}
 	switch {
 	case rec.StartedAt.IsZero():
 	case rec.FinishedAt.IsZero():

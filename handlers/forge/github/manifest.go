@@ -1,0 +1,143 @@
+package github
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/registry-build/registry-build/builder"
+)
+
+// Manifest is what GitHub makes the app from, and why it needs what it asks
+// for (manifests/github-app.json).
+type Manifest struct {
+	Manifest struct {
+		Name                  string            `json:"name"`
+		Description           string            `json:"description"`
+		URL                   string            `json:"url"`
+		HookAttributes        *hookAttributes   `json:"hook_attributes,omitempty"`
+		RedirectURL           string            `json:"redirect_url"`
+		CallbackURLs          []string          `json:"callback_urls,omitempty"`
+		Public                bool              `json:"public"`
+		RequestOAuthOnInstall bool              `json:"request_oauth_on_install"`
+		DefaultPermissions    map[string]string `json:"default_permissions"`
+		DefaultEvents         []string          `json:"default_events"`
+	} `json:"manifest"`
+	Why   map[string]string `json:"why"`
+	Later map[string]string `json:"later"`
+}
+
+type hookAttributes struct {
+	URL    string `json:"url"`
+	Active bool   `json:"active"`
+}
+
+// ParseManifest reads manifests/github-app.json.
+func ParseManifest(data []byte) (Manifest, error) {
+	var m Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return m, fmt.Errorf("read the app's manifest: %w", err)
+	}
+	return m, nil
+}
+
+// filled is the manifest for an installation at the address, as GitHub takes
+// it. https://docs.github.com/en/apps/sharing-github-apps/registering-a-github-app-from-a-manifest
+func (m Manifest) filled(address, name string, deployments bool) (string, error) {
+	form := m.Manifest
+	form.Name, form.URL = name, address
+	form.HookAttributes = &hookAttributes{URL: address + "/hooks/" + Instance, Active: true}
+	form.RedirectURL = address + pathCreated
+	form.CallbackURLs = []string{address + pathInstalled}
+	form.DefaultPermissions = m.Permissions(deployments)
+	text, err := json.Marshal(form)
+	return string(text), err
+}
+
+// Permissions are those that the app asks for.
+func (m Manifest) Permissions(deployments bool) map[string]string {
+	all := maps.Clone(m.Manifest.DefaultPermissions)
+	if deployments {
+		maps.Copy(all, m.Later)
+	}
+	return all
+}
+
+// reasons are the permissions with why they are needed, for people.
+func (m Manifest) reasons(deployments bool) []string {
+	all := m.Permissions(deployments)
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		lines = append(lines, name+": "+m.Why[name])
+	}
+	return lines
+}
+
+// Reachable says in one sentence why GitHub could not deliver to the address,
+// "" if it could for all that can be told from here.
+func (a *App) Reachable(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" {
+		return "the server has no address; write url: https://… into the server file"
+	}
+	api, err := url.Parse(a.Config.API)
+	if err != nil || api.Hostname() != "api.github.com" {
+		return "" // an Enterprise Server may be beside us
+	}
+	host := u.Hostname()
+	ip, err := netip.ParseAddr(host)
+	private := host == "localhost" || !strings.Contains(host, ".") && err != nil ||
+		err == nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified())
+	if !private {
+		return ""
+	}
+	return fmt.Sprintf("GitHub cannot deliver to %s, which only this network reaches. Give the server an address that the internet reaches (a reverse proxy with TLS in front of it, or a tunnel) and write it into the server file: url: https://builds.example.com",
+		net.JoinHostPort(host, orPort(u)))
+}
+
+func orPort(u *url.URL) string {
+	if p := u.Port(); p != "" {
+		return p
+	}
+	if u.Scheme == "https" {
+		return "443"
+	}
+	return "80"
+}
+
+// Create asks GitHub for the app that somebody has just made from the
+// manifest: its id, key and secrets. The code is good for an hour and once.
+func (a *App) Create(ctx context.Context, code string) (Identity, error) {
+	var made struct {
+		ID            int64  `json:"id"`
+		Slug          string `json:"slug"`
+		PEM           string `json:"pem"`
+		WebhookSecret string `json:"webhook_secret"`
+		ClientID      string `json:"client_id"`
+		ClientSecret  string `json:"client_secret"`
+	}
+	err := a.plain(ctx, "POST", a.Config.API+"/app-manifests/"+url.PathEscape(code)+"/conversions", "", nil, &made)
+	if err != nil {
+		return Identity{}, fmt.Errorf("create the app: %w", err)
+	}
+	if made.ID == 0 || made.PEM == "" || made.WebhookSecret == "" {
+		return Identity{}, errors.New("create the app: GitHub's answer names no id, key or secret")
+	}
+	return Identity{ID: made.ID, Slug: made.Slug, Key: made.PEM, Secrets: []string{made.WebhookSecret}, ClientID: made.ClientID, ClientSecret: made.ClientSecret}, nil
+}
+
+// exists reports whether there is an app already.
+func (a *App) exists(ctx context.Context) (Identity, bool, error) {
+	id, err := a.Identities.Identity(ctx)
+	if errors.Is(err, builder.ErrNotFound) {
+		return id, false, nil
+	}
+	return id, err == nil, err
+}
