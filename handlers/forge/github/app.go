@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
@@ -48,7 +49,7 @@ type Logs interface {
 	LogTail(ctx context.Context, buildID string, max int) (text string, cut bool, err error)
 }
 
-// Options are what New needs. All but HTTP, Now and Log are required.
+// Options are what New needs. All but Every, HTTP, Now and Log are required.
 type Options struct {
 	Identities Identities
 	Memory     Memory
@@ -56,6 +57,7 @@ type Options struct {
 	Config     config.GitHub
 	BuildURL   func(buildID string) string // for people, with the right to see that one build
 	Host       func() string               // of the embedded registry, for pull references
+	Every      time.Duration               // between two looks for failed deliveries; 0: 5 minutes
 	HTTP       http.RoundTripper           // nil: http.DefaultTransport
 	Now        func() time.Time            // nil: time.Now
 	Log        *slog.Logger                // nil: discarded
@@ -64,6 +66,9 @@ type Options struct {
 // App is the GitHub App. Its methods may be called concurrently.
 type App struct {
 	Options
+
+	mu      sync.Mutex
+	current *access // of the identity that was asked for last
 }
 
 var (
@@ -76,6 +81,9 @@ var (
 
 // New makes the App. It speaks to nobody.
 func New(o Options) *App {
+	if o.Every <= 0 {
+		o.Every = missedEvery
+	}
 	if o.HTTP == nil {
 		o.HTTP = http.DefaultTransport
 	}

@@ -1,0 +1,112 @@
+package github
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/config"
+	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
+)
+
+// clientRig is an App with a GitHub of its own, in which it is installed.
+type clientRig struct {
+	*App
+	gh     *githubtest.Server
+	app    *githubtest.App
+	inst   *githubtest.Installation
+	repo   *githubtest.Repo
+	memory *noted
+	log    *strings.Builder
+}
+
+// newClientRig installs the app in acme, which has the repository acme/shop.
+func newClientRig(t *testing.T, change ...func(*githubtest.Options)) *clientRig {
+	t.Helper()
+	gh := githubtest.New(t, change...)
+	app, err := gh.AddApp(githubtest.AppOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	repo, err := gh.AddRepo("acme/shop", githubtest.RepoOptions{Private: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inst, err := app.Install("acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rig := &clientRig{gh: gh, app: app, inst: inst, repo: repo, memory: &noted{}, log: &strings.Builder{}}
+	rig.App = New(Options{
+		Identities: identityOf(Identity{ID: app.ID, Key: app.PrivateKeyPEM}), Memory: rig.memory,
+		Config: config.GitHub{API: gh.API, URL: gh.URL},
+		Log:    slog.New(slog.NewTextHandler(rig.log, nil)),
+	})
+	return rig
+}
+
+// record is the repository as an event would describe it.
+func (r *clientRig) record() builder.Repository {
+	return builder.Repository{Forge: Instance, ID: strconv.FormatInt(r.repo.ID(), 10), Owner: "acme", Name: "shop",
+		DefaultBranch: "main", Installation: strconv.FormatInt(r.inst.ID, 10)}
+}
+
+type identityOf Identity
+
+func (i identityOf) Identity(context.Context) (Identity, error) {
+	if i.ID == 0 {
+		return Identity{}, builder.ErrNotFound
+	}
+	return Identity(i), nil
+}
+
+// noted is a Memory without an end.
+type noted struct {
+	mu    sync.Mutex
+	facts map[string]string
+}
+
+func (n *noted) Recall(_ context.Context, key string) (string, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.facts[key], nil
+}
+
+func (n *noted) Remember(_ context.Context, key, value string, _ time.Duration) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.facts == nil {
+		n.facts = map[string]string{}
+	}
+	n.facts[key] = value
+	return nil
+}
+
+func (n *noted) Claim(ctx context.Context, key, value string, keep time.Duration) (bool, error) {
+	n.mu.Lock()
+	_, taken := n.facts[key]
+	n.mu.Unlock()
+	if taken {
+		return false, nil
+	}
+	return true, n.Remember(ctx, key, value, keep)
+}
+
+// newKey is a private key as GitHub hands it out.
+func newKey(t *testing.T) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
+}

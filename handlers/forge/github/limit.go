@@ -1,0 +1,287 @@
+package github
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/registry-build/registry-build/builder"
+)
+
+// GitHub's secondary limits for one installation, a little below what is
+// documented because its clock does not tick with ours, and what of them is
+// kept back for urgent calls.
+// https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits
+const (
+	pointsAMinute  = 880 // of 900; a read costs 1, a write 5
+	pointsReserve  = 100
+	writesAMinute  = 76 // of 80
+	minuteReserve  = 20
+	writesAnHour   = 490 // of 500
+	hourReserve    = 100
+	atOnce         = 90 // of 100
+	writeCost      = 5
+	primaryReserve = 50 // 1/50 of the hour's requests is for urgent writes
+
+	windowSlack   = time.Second // a request arrives later than it was booked
+	blockAtMost   = time.Second // a longer wait is the caller's: builder.Later
+	penalty       = time.Minute // after a secondary limit that names no time
+	penaltyAtMost = 16 * time.Minute
+)
+
+// limits is what GitHub lets one sender do, an installation or the app
+// itself: what its answers told, and what our own requests have used up.
+type limits struct {
+	now   func() time.Time
+	slots chan struct{}
+
+	mu      sync.Mutex
+	until   time.Time // nothing is sent before
+	why     string
+	strikes uint // secondary limits in a row that named no time
+	rates   map[string]rate
+	flying  int
+	points  window
+	minute  *window // nil: the sender creates no content
+	hour    *window
+}
+
+// rate is the primary limit of one resource.
+type rate struct {
+	limit, remaining int
+	reset            time.Time
+}
+
+func newLimits(now func() time.Time, content bool) *limits {
+	l := &limits{
+		now: now, slots: make(chan struct{}, atOnce), rates: map[string]rate{},
+		points: window{span: time.Minute, most: pointsAMinute, reserve: pointsReserve},
+	}
+	if content {
+		l.minute = &window{span: time.Minute, most: writesAMinute, reserve: minuteReserve}
+		l.hour = &window{span: time.Hour, most: writesAnHour, reserve: hourReserve}
+	}
+	return l
+}
+
+// enter books a request and returns the function that ends it. It waits a
+// moment where that is enough; otherwise the error is a builder.Later.
+func (l *limits) enter(ctx context.Context, method, resource string) (leave func(), err error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	urgent := ctx.Value(urgentKey) != nil
+	for {
+		wait, why := l.book(reads(method), resource, urgent)
+		if wait <= 0 {
+			return l.leave, nil
+		}
+		if wait > blockAtMost {
+			<-l.slots
+			return nil, builder.Later{Wait: wait, Reason: why}
+		}
+		if err := sleep(ctx, wait); err != nil {
+			<-l.slots
+			return nil, err
+		}
+	}
+}
+
+func (l *limits) leave() {
+	l.mu.Lock()
+	l.flying--
+	l.mu.Unlock()
+	<-l.slots
+}
+
+// book takes the request's share of every budget, or of none and returns how
+// long there is no room.
+func (l *limits) book(read bool, resource string, urgent bool) (wait time.Duration, why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	if wait := l.until.Sub(now); wait > 0 {
+		return wait, l.why
+	}
+	r := l.rates[resource]
+	if left := r.reset.Sub(now); left > 0 {
+		if r.remaining <= 0 {
+			return left + windowSlack, "GitHub's hourly limit is used up"
+		}
+		if !read && !urgent && r.remaining <= r.limit/primaryReserve {
+			return left + windowSlack, "what is left of GitHub's hourly limit is kept for results"
+		}
+	}
+	cost := 1
+	if !read {
+		cost = writeCost
+	}
+	if wait := l.points.wait(now, cost, urgent); wait > 0 {
+		return wait, "GitHub's limit of points in a minute"
+	}
+	if !read && l.minute != nil {
+		if wait := l.minute.wait(now, 1, urgent); wait > 0 {
+			return wait, "GitHub's limit of writes in a minute"
+		}
+		if wait := l.hour.wait(now, 1, urgent); wait > 0 {
+			return wait, "GitHub's limit of writes in an hour"
+		}
+		l.minute.add(now, 1)
+		l.hour.add(now, 1)
+	}
+	l.points.add(now, cost)
+	l.flying++
+	if r.remaining > 0 {
+		r.remaining--
+		l.rates[resource] = r
+	}
+	return 0, ""
+}
+
+// note remembers what an answer tells about the limits. An answer that is
+// itself a limit's comes back as the builder.Later that it means.
+func (l *limits) note(resp *http.Response, body []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	h := resp.Header
+	left, err := strconv.Atoi(h.Get("X-Ratelimit-Remaining"))
+	resource := h.Get("X-Ratelimit-Resource")
+	if resource == "" {
+		resource = coreResource
+	}
+	if err == nil {
+		limit, _ := strconv.Atoi(h.Get("X-Ratelimit-Limit"))
+		// The others in flight may not be counted in it yet.
+		l.rates[resource] = rate{limit: limit, remaining: max(left-max(l.flying-1, 0), 0), reset: unixTime(h.Get("X-Ratelimit-Reset"))}
+	}
+	if !isLimit(resp, body) {
+		if resp.StatusCode < http.StatusBadRequest {
+			l.strikes = 0
+		}
+		return nil
+	}
+	var until time.Time
+	why := "GitHub's secondary limit"
+	switch wait, known := retryAfter(h.Get("Retry-After"), now); {
+	case known:
+		until = now.Add(wait)
+	case err == nil && left == 0 && l.rates[resource].reset.After(now):
+		until, why = l.rates[resource].reset.Add(windowSlack), "GitHub's hourly limit is used up"
+	default:
+		until = now.Add(min(penalty<<min(l.strikes, 10), penaltyAtMost))
+		l.strikes++
+	}
+	if until.After(l.until) {
+		l.until, l.why = until, why
+	}
+	return builder.Later{Wait: max(until.Sub(now), time.Millisecond), Reason: why}
+}
+
+// isLimit tells the answers that mean "not now" from those that mean "never".
+func isLimit(resp *http.Response, body []byte) bool {
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests:
+		return true
+	case http.StatusServiceUnavailable:
+		return resp.Header.Get("Retry-After") != ""
+	case http.StatusForbidden:
+		said := strings.ToLower(messageOf(body))
+		if strings.Contains(said, notAccessible) {
+			return false
+		}
+		return resp.Header.Get("Retry-After") != "" || resp.Header.Get("X-Ratelimit-Remaining") == "0" ||
+			strings.Contains(said, "rate limit") || strings.Contains(said, "abuse detection")
+	}
+	return false
+}
+
+// retryAfter reads the header in both of its forms (RFC 9110, 10.2.3).
+func retryAfter(text string, now time.Time) (wait time.Duration, known bool) {
+	if seconds, err := strconv.Atoi(text); err == nil && seconds >= 0 {
+		return time.Duration(seconds) * time.Second, true
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(at.Sub(now), 0), true
+	}
+	return 0, false
+}
+
+func unixTime(text string) time.Time {
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
+}
+
+const coreResource = "core"
+
+// resourceOf names the primary limit that a path counts against, as
+// X-RateLimit-Resource does.
+func resourceOf(path string) string {
+	if strings.Contains(path, "/search/") {
+		return "search"
+	}
+	return coreResource
+}
+
+func reads(method string) bool { return method == http.MethodGet || method == http.MethodHead }
+
+// window counts what was spent within the last span. It slides exactly: a
+// token bucket that is full lets twice its size through within one span.
+type window struct {
+	span          time.Duration
+	most, reserve int
+	spent         []expense // oldest first
+	sum           int
+}
+
+type expense struct {
+	at   time.Time
+	cost int
+}
+
+// wait is how long there is no room for cost; 0: there is.
+func (w *window) wait(now time.Time, cost int, urgent bool) time.Duration {
+	for len(w.spent) > 0 && now.Sub(w.spent[0].at) >= w.span+windowSlack {
+		w.sum -= w.spent[0].cost
+		w.spent = w.spent[1:]
+	}
+	over := w.sum + cost - w.most
+	if !urgent {
+		over += w.reserve
+	}
+	if over <= 0 {
+		return 0
+	}
+	for _, e := range w.spent {
+		if over -= e.cost; over <= 0 {
+			return e.at.Add(w.span + windowSlack).Sub(now)
+		}
+	}
+	return w.span
+}
+
+func (w *window) add(now time.Time, cost int) {
+	w.spent = append(w.spent, expense{now, cost})
+	w.sum += cost
+}
+
+// sleep waits, or returns ctx's error when that ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for GitHub: %w", ctx.Err())
+	}
+}

@@ -1,0 +1,5 @@
+package github
+
+import "time"
+
+const missedEvery = 5 * time.Minute
