@@ -1,0 +1,100 @@
+package github
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/registry-build/registry-build/builder"
+)
+
+type payloadComment struct {
+	ID       int64  `json:"id"`
+	Body     string `json:"body"`
+	CommitID string `json:"commit_id"` // of a commit's comment
+}
+
+// readIssueComment reads what people write below a pull request. GitHub calls
+// each pull request an issue.
+// https://docs.github.com/en/webhooks/webhook-events-and-payloads#issue_comment
+func readIssueComment(d delivery) ([]builder.Event, error) {
+	var p struct {
+		payload
+		Comment payloadComment `json:"comment"`
+		Issue   struct {
+			Number      int       `json:"number"`
+			PullRequest *struct{} `json:"pull_request"`
+		} `json:"issue"`
+	}
+	if err := d.read(&p); err != nil {
+		return nil, err
+	}
+	if why := d.app.unheard(p.payload, p.Comment); why != "" {
+		return nil, d.ignore(p.Action, why)
+	}
+	if p.Issue.PullRequest == nil {
+		return nil, d.ignore(p.Action, "on an issue")
+	}
+	if p.Issue.Number <= 0 {
+		return nil, brokenPayload("issue_comment: the pull request has no number")
+	}
+	return d.commanded(p.payload, p.Comment, p.Issue.Number, "")
+}
+
+// readCommitComment reads what people write below a commit, or a line of it.
+// https://docs.github.com/en/webhooks/webhook-events-and-payloads#commit_comment
+func readCommitComment(d delivery) ([]builder.Event, error) {
+	var p struct {
+		payload
+		Comment payloadComment `json:"comment"`
+	}
+	if err := d.read(&p); err != nil {
+		return nil, err
+	}
+	if why := d.app.unheard(p.payload, p.Comment); why != "" {
+		return nil, d.ignore(p.Action, why)
+	}
+	at, err := existingCommit(p.Comment.CommitID)
+	if err != nil {
+		return nil, err
+	}
+	return d.commanded(p.payload, p.Comment, 0, at)
+}
+
+// unheard says why a comment cannot be a command, "" when it may be one. An
+// edited comment is none: what was agreed to must not change afterwards.
+func (a *App) unheard(p payload, c payloadComment) string {
+	switch {
+	case p.Action != "created":
+		return "only new comments are commands"
+	case a.isBot(p.Sender):
+		return "written by a bot"
+	case !slashed(c.Body):
+		return "no command"
+	}
+	return ""
+}
+
+// slashed reports whether a line begins with a slash. Nearly no comment has
+// one, and the others need not be read as Markdown.
+func slashed(body string) bool {
+	for line := range strings.FieldsFuncSeq(body, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if strings.HasPrefix(strings.TrimLeft(line, " \t\ufeff"), "/") {
+			return true
+		}
+	}
+	return false
+}
+
+func (d delivery) commanded(p payload, c payloadComment, pull int, commit string) ([]builder.Event, error) {
+	repo, err := p.of()
+	if err != nil {
+		return nil, err
+	}
+	if c.ID <= 0 || p.Sender.Login == "" {
+		return nil, brokenPayload("%s: the comment has no id or author", d.event)
+	}
+	return []builder.Event{{
+		ID: d.eventID(""), Kind: builder.Commanded, Repository: repo, Commit: commit, Actor: p.Sender.Login,
+		Command: &builder.Command{Source: builder.FromComment, Pull: pull, Comment: strconv.FormatInt(c.ID, 10), Body: c.Body},
+	}}, nil
+}

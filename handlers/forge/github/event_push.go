@@ -1,0 +1,73 @@
+package github
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/registry-build/registry-build/builder"
+)
+
+// Branches that a merge queue makes; merge_group tells of them.
+const mergeQueue = "refs/heads/gh-readonly-queue/"
+
+// readPush reads the move of one branch or tag.
+// https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
+func readPush(d delivery) ([]builder.Event, error) {
+	var p struct {
+		payload
+		Ref        string `json:"ref"`
+		Before     string `json:"before"`
+		After      string `json:"after"`
+		HeadCommit *struct {
+			ID string `json:"id"`
+		} `json:"head_commit"`
+		Pusher struct {
+			Name string `json:"name"`
+		} `json:"pusher"`
+	}
+	if err := d.read(&p); err != nil {
+		return nil, err
+	}
+	repo, err := p.of()
+	if err != nil {
+		return nil, err
+	}
+	before, err := readCommit(p.Before)
+	if err != nil {
+		return nil, err
+	}
+	after, err := readCommit(p.After)
+	if err != nil {
+		return nil, err
+	}
+	e := builder.Event{ID: d.eventID(p.Ref), Repository: repo, Ref: p.Ref, Actor: cmp.Or(p.Sender.Login, p.Pusher.Name)}
+	name, isBranch := strings.CutPrefix(p.Ref, "refs/heads/")
+	if !isBranch {
+		var isTag bool
+		if name, isTag = strings.CutPrefix(p.Ref, "refs/tags/"); !isTag {
+			return nil, d.ignore("", "neither a branch nor a tag")
+		}
+	}
+	switch {
+	case name == "" || before == "" && after == "":
+		return nil, brokenPayload("push: ref %.100q went from nothing to nothing", p.Ref)
+	case strings.HasPrefix(p.Ref, mergeQueue):
+		return nil, d.ignore("", "merge_group tells of the merge queue")
+	case isBranch && after == "":
+		e.Kind, e.Before = builder.BranchDeleted, before
+	case isBranch:
+		e.Kind, e.Before, e.Commit = builder.BranchPushed, before, after
+	// Before and after of an annotated tag are tag objects; the commit is the
+	// head commit's. Where the tag stood before is not told, then.
+	case after == "":
+		e.Kind = builder.TagDeleted
+	case p.HeadCommit == nil:
+		return nil, d.ignore("", "the tag names no commit")
+	default:
+		e.Kind = builder.TagPushed
+		if e.Commit, err = existingCommit(p.HeadCommit.ID); err != nil {
+			return nil, err
+		}
+	}
+	return []builder.Event{e}, nil
+}
