@@ -10,6 +10,9 @@ ROOT   = $(SUDO) env "PATH=$$PATH"
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOBUILD = CGO_ENABLED=0 go build -trimpath
 
+# GitHub's description of its API, its example payloads and an emulator of it.
+PEERS  := handlers/forge/github/githubtest/testdata
+
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
@@ -35,6 +38,7 @@ deps: ## what `up` needs from Debian: redis-server, runc, git, busybox-static
 
 test-deps: ## and what the tests need beside
 	@$(SUDO) manifests/debian/install.sh test
+	@[ $(PEERS)/node_modules/.package-lock.json -nt $(PEERS)/package-lock.json ] || npm ci --no-progress --prefix $(PEERS)
 
 lint: bin/staticcheck ## gofmt, go vet, staticcheck
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "gofmt would change: $$bad"; exit 1; }

@@ -2,7 +2,8 @@
 # Installs what registry-build runs beside itself from Debian's own packages,
 # and only what is missing.
 #   install.sh run    redis-server, runc, git, busybox-static
-#   install.sh test   the same, and a C compiler for `go test -race`
+#   install.sh test   the same, a C compiler for `go test -race`, and node and
+#                     npm for GitHub's description and an emulator of it
 set -eu
 
 need() { # need COMMAND PACKAGE
@@ -17,6 +18,8 @@ need git git
 need busybox busybox-static
 if [ "${1:-run}" = test ]; then
 	need gcc gcc
+	need node nodejs
+	need npm npm
 	[ -e /usr/include/stdlib.h ] || packages="$packages libc6-dev"
 fi
 [ -z "$packages" ] && exit 0

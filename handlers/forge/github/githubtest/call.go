@@ -1,0 +1,345 @@
+package githubtest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/gorilla/mux"
+)
+
+// call is one request of the API on its way through the double.
+type call struct {
+	s    *Server
+	r    *http.Request
+	vars map[string]string
+	body []byte
+	tok  *token
+	repo *Repo // where the path names one
+}
+
+// answer is what a handler has to say.
+type answer struct {
+	status int
+	body   any
+	header http.Header
+}
+
+func ok(body any) (answer, error)      { return answer{status: http.StatusOK, body: body}, nil }
+func created(body any) (answer, error) { return answer{status: http.StatusCreated, body: body}, nil }
+
+// apiError is an answer in GitHub's form for errors.
+type apiError struct {
+	status  int
+	message string
+	errors  []any
+	header  http.Header
+}
+
+func (e *apiError) Error() string { return fmt.Sprintf("%d %s", e.status, e.message) }
+
+var (
+	errNotFound    = &apiError{status: http.StatusNotFound, message: "Not Found"}
+	errSuspended   = &apiError{status: http.StatusForbidden, message: "This installation has been suspended"}
+	errIntegration = &apiError{status: http.StatusForbidden, message: "Resource not accessible by integration"}
+)
+
+// invalid is a request that GitHub's schema refuses.
+func invalid(format string, args ...any) error {
+	return &apiError{status: http.StatusUnprocessableEntity, message: "Invalid request.\n\n" + fmt.Sprintf(format, args...)}
+}
+
+// unprocessable is a request that GitHub's models refuse.
+func unprocessable(resource, field, message string) error {
+	entry := object{"resource": resource, "code": "custom", "message": message}
+	if field != "" {
+		entry["field"] = field
+	}
+	return &apiError{status: http.StatusUnprocessableEntity, message: "Validation Failed", errors: []any{entry}}
+}
+
+// read decodes the body into a struct; no body is an empty one.
+func (c *call) read(into any) error {
+	if len(bytes.TrimSpace(c.body)) == 0 {
+		return nil
+	}
+	var wrong *json.UnmarshalTypeError
+	switch err := json.Unmarshal(c.body, into); {
+	case errors.As(err, &wrong):
+		return invalid("For '%s', %s is not a %s.", wrong.Field, wrong.Value, wrong.Type)
+	case err != nil:
+		return &apiError{status: http.StatusBadRequest, message: "Problems parsing JSON"}
+	}
+	return nil
+}
+
+// number reads a numeric id of the path; a word is 0, which nothing has.
+func (c *call) number(name string) int64 {
+	n, _ := strconv.ParseInt(c.vars[name], 10, 64)
+	return n
+}
+
+func (c *call) query(name string) string { return c.r.URL.Query().Get(name) }
+
+// page answers the asked page of a list, with the Link header.
+func (c *call) page(list []any) (answer, error) {
+	part, header := c.cut(list)
+	return answer{status: http.StatusOK, body: part, header: header}, nil
+}
+
+// pageIn is page for lists that come in an object with their total.
+func (c *call) pageIn(field string, list []any, more object) (answer, error) {
+	part, header := c.cut(list)
+	body := object{"total_count": len(list), field: part}
+	for k, v := range more {
+		body[k] = v
+	}
+	return answer{status: http.StatusOK, body: body, header: header}, nil
+}
+
+func (c *call) perPage() int {
+	size, err := strconv.Atoi(c.query("per_page"))
+	if err != nil || size < 1 {
+		size = 30
+	}
+	return min(size, 100)
+}
+
+func (c *call) cut(list []any) ([]any, http.Header) {
+	size := c.perPage()
+	page, err := strconv.Atoi(c.query("page"))
+	if err != nil || page < 1 {
+		page = 1
+	}
+	from, to := min((page-1)*size, len(list)), min(page*size, len(list))
+	last := max(1, (len(list)+size-1)/size)
+	var links []string
+	link := func(n int, rel string) {
+		q := c.r.URL.Query()
+		q.Set("page", strconv.Itoa(n))
+		links = append(links, fmt.Sprintf("<%s%s?%s>; rel=%q", c.s.API, (&url.URL{Path: c.r.URL.Path}).EscapedPath(), q.Encode(), rel))
+	}
+	if page > 1 {
+		link(page-1, "prev")
+	}
+	if page < last {
+		link(page+1, "next")
+		link(last, "last")
+	}
+	header := http.Header{}
+	if links != nil {
+		header.Set("Link", strings.Join(links, ", "))
+	}
+	return append([]any{}, list[from:to]...), header
+}
+
+// api answers the REST API. The path comes without /api/v3.
+func (s *Server) api(router *mux.Router) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 10<<20))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		var match mux.RouteMatch
+		var a answer
+		seen := Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Body: body, Header: r.Header.Clone()}
+		fail := s.failure(r)
+		if fail != nil && !fail.after {
+			seen.Failed = true
+			a, err = fail.answer()
+		} else if router.Match(r, &match) && match.MatchErr == nil {
+			route := match.Route.GetName()
+			a, err = s.serve(&call{s: s, r: r, vars: match.Vars, body: body}, routes[route], &seen)
+			if fail != nil {
+				seen.Failed = true
+				a, err = fail.answer()
+			}
+		} else {
+			s.complain("%s %s: the double has no such operation", r.Method, r.URL.Path)
+			err = errNotFound
+		}
+		if errors.Is(err, errDropped) {
+			s.record(seen)
+			panic(http.ErrAbortHandler) // closes the connection without an answer
+		}
+		s.write(w, r, a, err, &seen)
+	})
+}
+
+// serve runs one handler under the server's lock.
+func (s *Server) serve(c *call, rt route, seen *Request) (a answer, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.tok, err = s.authenticate(c.r)
+	if err != nil {
+		return answer{}, err
+	}
+	seen.Token, seen.Permissions, seen.Repositories = string(c.tok.kind), c.tok.permissions, c.tok.repos
+	if c.tok.inst != nil {
+		seen.Installation = c.tok.inst.ID
+	}
+	header, err := s.limit.take(c.tok, c.r)
+	if err == nil {
+		err = c.admit(rt)
+	}
+	if err == nil {
+		a, err = rt.handle(s, c)
+	}
+	if a.header == nil {
+		a.header = http.Header{}
+	}
+	for k, v := range header {
+		a.header[k] = v
+	}
+	if rt.permission != "" {
+		a.header.Set("X-Accepted-GitHub-Permissions", strings.ReplaceAll(strings.ReplaceAll(rt.permission, ":", "="), "|", "; "))
+	}
+	return a, err
+}
+
+// admit decides whether the caller may call the route at all.
+func (c *call) admit(rt route) error {
+	t := c.tok
+	switch rt.who {
+	case anyone:
+		return nil
+	case asApp, asAppOnRepo:
+		if t.kind != appToken {
+			return &apiError{status: http.StatusUnauthorized, message: "A JSON web token could not be decoded"}
+		}
+	case asInstallation:
+		if t.kind != installationToken {
+			return errIntegration
+		}
+	case asUser:
+		if t.kind != userToken {
+			return errIntegration
+		}
+	}
+	if t.inst != nil && !t.inst.suspended.IsZero() {
+		return errSuspended
+	}
+	if rt.who == onRepo || rt.who == asAppOnRepo {
+		return c.admitRepo(rt)
+	}
+	return nil
+}
+
+func (c *call) admitRepo(rt route) error {
+	if err := c.findRepo(); err != nil || rt.who == asAppOnRepo {
+		return err
+	}
+	t, public := c.tok, !c.repo.private && strings.HasSuffix(rt.permission, ":read")
+	switch {
+	case t.kind == appToken:
+		return &apiError{status: http.StatusUnauthorized, message: "Bad credentials"}
+	case public: // everybody may read what is public
+		return nil
+	case t.kind == noToken && !c.repo.private:
+		return &apiError{status: http.StatusUnauthorized, message: "Requires authentication"}
+	case !t.reaches(c.repo) && c.repo.private:
+		return errNotFound
+	case !t.reaches(c.repo) || !t.may(c.repo, rt.permission):
+		return errIntegration
+	}
+	return nil
+}
+
+// findRepo looks the path's repository up; an old name answers with the way to
+// the new one: https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
+func (c *call) findRepo() error {
+	if id := c.number("repository_id"); id != 0 {
+		if c.repo = c.s.repos[id]; c.repo == nil {
+			return errNotFound
+		}
+		return nil
+	}
+	full := c.vars["owner"] + "/" + c.vars["repo"]
+	r := c.s.repos[c.s.names[strings.ToLower(full)]]
+	if r == nil {
+		return errNotFound
+	}
+	c.repo = r
+	if strings.EqualFold(r.fullName(), full) {
+		return nil
+	}
+	if c.tok.kind != appToken && !c.tok.reaches(r) && r.private {
+		return errNotFound
+	}
+	_, rest, _ := strings.Cut(strings.TrimPrefix(c.r.URL.EscapedPath(), "/repos/"), "/")
+	_, rest, found := strings.Cut(rest, "/")
+	if found {
+		rest = "/" + rest
+	}
+	location := fmt.Sprintf("%s/repositories/%d%s", c.s.API, r.id, rest)
+	if c.r.URL.RawQuery != "" {
+		location += "?" + c.r.URL.RawQuery
+	}
+	status, message := http.StatusMovedPermanently, "Moved Permanently"
+	if c.r.Method != http.MethodGet {
+		status, message = http.StatusTemporaryRedirect, "Temporary Redirect"
+	}
+	return &apiError{status: status, message: message, header: http.Header{"Location": {location}}}
+}
+
+// write sends an answer or an error, with what every answer of GitHub has.
+func (s *Server) write(w http.ResponseWriter, r *http.Request, a answer, err error, seen *Request) {
+	h := w.Header()
+	for k, v := range a.header {
+		h[k] = v
+	}
+	if err != nil {
+		var known *apiError
+		if !errors.As(err, &known) {
+			s.log.Error("githubtest", "method", r.Method, "path", r.URL.Path, "err", err)
+			known = &apiError{status: http.StatusInternalServerError, message: err.Error()}
+		}
+		for k, v := range known.header {
+			h[k] = v
+		}
+		body := object{"message": known.message, "documentation_url": "https://docs.github.com/rest", "status": strconv.Itoa(known.status)}
+		if known.errors != nil {
+			body["errors"] = known.errors
+		}
+		if strings.Contains(known.message, "secondary rate limit") {
+			body["documentation_url"] = "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits"
+		}
+		if location := h.Get("Location"); location != "" {
+			body["url"] = location
+		}
+		a.status, a.body = known.status, body
+	}
+	var body []byte
+	if a.body != nil {
+		var err error
+		if body, err = json.Marshal(a.body); err != nil {
+			s.complain("%s %s: %v", r.Method, r.URL.Path, err)
+		}
+		h.Set("Content-Type", "application/json; charset=utf-8")
+	}
+	h.Set("X-GitHub-Request-Id", strings.ToUpper(random(24)))
+	h.Set("X-GitHub-Media-Type", "github.v3; format=json")
+	if r.Method == http.MethodGet && a.status == http.StatusOK {
+		tag := fmt.Sprintf(`W/"%x"`, sha256.Sum256(body))
+		h.Set("ETag", tag)
+		if match := r.Header.Get("If-None-Match"); match != "" && strings.Contains(match, strings.TrimPrefix(tag, "W/")) {
+			s.limit.refund(seen.Installation, h)
+			a.status, body = http.StatusNotModified, nil
+			h.Del("Content-Type")
+		}
+	}
+	seen.Status, seen.Answer = a.status, body
+	s.record(*seen)
+	s.validate(r, seen, h)
+	w.WriteHeader(a.status)
+	_, _ = w.Write(body)
+}

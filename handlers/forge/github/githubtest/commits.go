@@ -1,0 +1,249 @@
+package githubtest
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+type person struct {
+	name, email string
+	at          time.Time
+}
+
+// commit is one commit object.
+type commit struct {
+	sha, tree, message string
+	parents            []string
+	author, committer  person
+}
+
+func (b bare) read(sha string) (commit, error) {
+	out, err := b.run("cat-file", "commit", sha)
+	if err != nil {
+		return commit{}, err
+	}
+	c := commit{sha: sha}
+	head, message, _ := strings.Cut(out, "\n\n")
+	c.message = strings.TrimSuffix(message, "\n")
+	for line := range strings.Lines(head) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		switch key {
+		case "tree":
+			c.tree = value
+		case "parent":
+			c.parents = append(c.parents, value)
+		case "author":
+			c.author = parsePerson(value)
+		case "committer":
+			c.committer = parsePerson(value)
+		}
+	}
+	return c, nil
+}
+
+// parsePerson reads "Name <mail> seconds zone".
+func parsePerson(line string) person {
+	name, rest, _ := strings.Cut(line, " <")
+	email, at, _ := strings.Cut(rest, "> ")
+	seconds, _, _ := strings.Cut(at, " ")
+	n, _ := strconv.ParseInt(seconds, 10, 64)
+	return person{name, email, time.Unix(n, 0).UTC()}
+}
+
+func (p person) json() object {
+	return object{"name": p.name, "email": p.email, "date": p.at.Format(time.RFC3339)}
+}
+
+func (r *Repo) commitJSON(sha string) (object, error) {
+	c, err := r.dir.read(sha)
+	if err != nil {
+		return nil, err
+	}
+	parents := []any{}
+	for _, p := range c.parents {
+		parents = append(parents, object{"sha": p, "url": r.api() + "/commits/" + p, "html_url": r.web() + "/commit/" + p})
+	}
+	account := func(p person) any { // nil where no account has the address
+		a := r.s.accounts[strings.ToLower(p.name)]
+		if a == nil || a.email() != p.email {
+			return nil
+		}
+		return r.s.userJSON(a)
+	}
+	return object{
+		"url": r.api() + "/commits/" + sha, "sha": sha, "node_id": nodeID("Commit", r.id) + sha, "html_url": r.web() + "/commit/" + sha,
+		"comments_url": r.api() + "/commits/" + sha + "/comments", "author": account(c.author), "committer": account(c.committer), "parents": parents,
+		"commit": object{
+			"url": r.api() + "/git/commits/" + sha, "author": c.author.json(), "committer": c.committer.json(), "message": c.message,
+			"comment_count": 0, "tree": object{"sha": c.tree, "url": r.api() + "/git/trees/" + c.tree}, "verification": unsigned(),
+		},
+	}, nil
+}
+
+func unsigned() object {
+	return object{"verified": false, "reason": "unsigned", "signature": nil, "payload": nil, "verified_at": nil}
+}
+
+func noCommit(ref string) error {
+	return &apiError{status: http.StatusUnprocessableEntity, message: "No commit found for SHA: " + ref}
+}
+
+func (s *Server) getCommit(c *call) (answer, error) {
+	sha := c.repo.dir.resolve(c.vars["ref"])
+	if sha == "" {
+		return answer{}, noCommit(c.vars["ref"])
+	}
+	body, err := c.repo.commitJSON(sha)
+	if err != nil {
+		return answer{}, err
+	}
+	base := emptyTree
+	if commit, err := c.repo.dir.read(sha); err == nil && len(commit.parents) > 0 {
+		base = commit.parents[0]
+	}
+	files, add, del, err := c.repo.diff(base, sha, sha)
+	if err != nil {
+		return answer{}, err
+	}
+	body["files"], body["stats"] = files, object{"additions": add, "deletions": del, "total": add + del}
+	return ok(body)
+}
+
+func (s *Server) listCommits(c *call) (answer, error) {
+	from := c.query("sha")
+	if from == "" {
+		from = c.repo.defaultBranch
+	}
+	sha := c.repo.dir.resolve(from)
+	if sha == "" {
+		return answer{}, errNotFound
+	}
+	list, err := c.repo.log(sha)
+	if err != nil {
+		return answer{}, err
+	}
+	return c.page(list)
+}
+
+// log lists commits as rev-list does, 250 at most.
+func (r *Repo) log(args ...string) ([]any, error) {
+	out, err := r.dir.run(append([]string{"rev-list", "--max-count=250"}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	list := []any{}
+	for _, sha := range strings.Fields(out) {
+		body, err := r.commitJSON(sha)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, body)
+	}
+	return list, nil
+}
+
+// compare: https://docs.github.com/rest/commits/commits#compare-two-commits
+func (s *Server) compare(c *call) (answer, error) {
+	base, head, found := strings.Cut(c.vars["basehead"], "...")
+	a, b := c.repo.dir.resolve(base), c.repo.dir.resolve(head)
+	if !found || a == "" || b == "" {
+		return answer{}, errNotFound
+	}
+	fork, err := c.repo.dir.run("merge-base", a, b)
+	if err != nil {
+		return answer{}, &apiError{status: http.StatusNotFound, message: fmt.Sprintf("No common ancestor between %s and %s.", base, head)}
+	}
+	counts, err := c.repo.dir.run("rev-list", "--left-right", "--count", a+"..."+b)
+	if err != nil {
+		return answer{}, err
+	}
+	var behind, ahead int
+	if _, err := fmt.Sscan(counts, &behind, &ahead); err != nil {
+		return answer{}, err
+	}
+	status := "diverged"
+	switch {
+	case ahead == 0 && behind == 0:
+		status = "identical"
+	case behind == 0:
+		status = "ahead"
+	case ahead == 0:
+		status = "behind"
+	}
+	commits, err := c.repo.log("--reverse", b, "^"+a)
+	if err != nil {
+		return answer{}, err
+	}
+	baseCommit, err := c.repo.commitJSON(a)
+	if err != nil {
+		return answer{}, err
+	}
+	forkCommit, err := c.repo.commitJSON(fork)
+	if err != nil {
+		return answer{}, err
+	}
+	files, _, _, err := c.repo.diff(fork, b, b)
+	if err != nil {
+		return answer{}, err
+	}
+	web := c.repo.web() + "/compare/" + base + "..." + head
+	return ok(object{
+		"url": c.repo.api() + "/compare/" + base + "..." + head, "html_url": web, "permalink_url": web, "diff_url": web + ".diff", "patch_url": web + ".patch",
+		"base_commit": baseCommit, "merge_base_commit": forkCommit, "status": status, "ahead_by": ahead, "behind_by": behind,
+		"total_commits": ahead, "commits": commits, "files": files,
+	})
+}
+
+const emptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
+// diff lists the files that differ, as pulls/files and compare do.
+func (r *Repo) diff(base, head, at string) (files []any, add, del int, err error) {
+	raw, err := r.dir.run("diff", "--raw", "--no-abbrev", "--numstat", "--find-renames", "-z", base, head)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	files = []any{}
+	fields := strings.Split(raw, "\x00")
+	byPath := map[string]object{}
+	for i := 0; i < len(fields); i++ {
+		f := fields[i]
+		switch {
+		case strings.HasPrefix(f, ":"):
+			parts := strings.Fields(f)
+			file := object{"sha": parts[3], "status": map[byte]string{'A': "added", 'D': "removed", 'M': "modified", 'T': "changed", 'R': "renamed", 'C': "copied"}[parts[4][0]]}
+			i++
+			path := fields[i]
+			if parts[4][0] == 'R' || parts[4][0] == 'C' {
+				i++
+				file["previous_filename"], path = path, fields[i]
+			}
+			if parts[4][0] == 'D' {
+				file["sha"] = parts[2]
+			}
+			file["filename"], file["blob_url"], file["raw_url"] = path, r.web()+"/blob/"+at+"/"+path, r.web()+"/raw/"+at+"/"+path
+			file["contents_url"] = r.api() + "/contents/" + path + "?ref=" + at
+			byPath[path] = file
+			files = append(files, file)
+		case f != "":
+			parts := strings.SplitN(f, "\t", 3)
+			if len(parts) < 3 {
+				continue
+			}
+			path := parts[2]
+			if path == "" && i+2 < len(fields) { // renamed: the names follow
+				path = fields[i+2]
+				i += 2
+			}
+			a, _ := strconv.Atoi(parts[0]) // "-" for binary files
+			d, _ := strconv.Atoi(parts[1])
+			if file := byPath[path]; file != nil {
+				file["additions"], file["deletions"], file["changes"] = a, d, a+d
+			}
+			add, del = add+a, del+d
+		}
+	}
+	return files, add, del, nil
+}

@@ -1,0 +1,173 @@
+package githubtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"sort"
+	"strings"
+)
+
+const zeroSHA = "0000000000000000000000000000000000000000"
+
+// bare is a bare repository on disk.
+type bare string
+
+// command runs git away from the machine's own configuration.
+func (b bare) command(ctx context.Context, env []string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.Dir = string(b)
+	cmd.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "LC_ALL=C",
+		"GIT_TERMINAL_PROMPT=0", "GIT_DIR=" + string(b),
+	}, env...)
+	return cmd
+}
+
+func (b bare) input(env []string, stdin string, args ...string) (string, error) {
+	cmd := b.command(context.Background(), env, args...)
+	var stderr bytes.Buffer
+	cmd.Stdin, cmd.Stderr = strings.NewReader(stdin), &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("git %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return string(out), nil
+}
+
+// run is input without standard input, and without the last line feed.
+func (b bare) run(args ...string) (string, error) {
+	out, err := b.input(nil, "", args...)
+	return strings.TrimSuffix(out, "\n"), err
+}
+
+// initialise makes the repository with GitHub's settings.
+func (b bare) initialise(branch string) error {
+	if err := os.MkdirAll(string(b), 0o755); err != nil {
+		return err
+	}
+	if _, err := b.run("init", "-q", "--bare", "--initial-branch="+branch, string(b)); err != nil {
+		return err
+	}
+	return b.configure()
+}
+
+func (b bare) configure() error {
+	var all error
+	for _, kv := range [][2]string{
+		{"uploadpack.allowAnySHA1InWant", "true"}, {"uploadpack.allowFilter", "true"}, {"receive.hideRefs", "refs/pull"},
+		{"gc.auto", "0"}, {"receive.autogc", "false"}, {"core.logAllRefUpdates", "false"}, {"http.receivepack", "true"},
+	} {
+		_, err := b.run("config", kv[0], kv[1])
+		all = errors.Join(all, err)
+	}
+	return all
+}
+
+// refs maps each full name to its object.
+func (b bare) refs(patterns ...string) (map[string]string, error) {
+	out, err := b.run(append([]string{"for-each-ref", "--format=%(objectname) %(refname)"}, patterns...)...)
+	if err != nil {
+		return nil, err
+	}
+	refs := map[string]string{}
+	for line := range strings.Lines(out) {
+		sha, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+		refs[name] = sha
+	}
+	return refs, nil
+}
+
+// resolve finds the commit of a SHA, branch, tag or full ref; "" if there is
+// none.
+func (b bare) resolve(name string) string {
+	if name == "" || strings.HasPrefix(name, "-") {
+		return ""
+	}
+	candidates := []string{"refs/heads/" + name, "refs/tags/" + name, "refs/" + name, name}
+	if len(name) == 40 || strings.HasPrefix(name, "refs/") {
+		candidates = candidates[3:]
+	}
+	for _, candidate := range candidates {
+		if sha, err := b.run("rev-parse", "--verify", "--quiet", "--end-of-options", candidate+"^{commit}"); err == nil {
+			return sha
+		}
+	}
+	return ""
+}
+
+// has reports whether a full SHA names a commit.
+func (b bare) has(sha string) bool { return len(sha) == 40 && b.resolve(sha) == sha }
+
+// who is the identity git records.
+func who(a *account, at int64) []string {
+	return []string{
+		"GIT_AUTHOR_NAME=" + a.login, "GIT_AUTHOR_EMAIL=" + a.email(), fmt.Sprintf("GIT_AUTHOR_DATE=%d +0000", at),
+		"GIT_COMMITTER_NAME=" + a.login, "GIT_COMMITTER_EMAIL=" + a.email(), fmt.Sprintf("GIT_COMMITTER_DATE=%d +0000", at),
+	}
+}
+
+// commit writes a commit of files over a parent's tree. A file of no content
+// that is marked with a nil value in files is removed.
+func (b bare) commit(parent, message string, files map[string]*string, env []string) (string, error) {
+	index, err := os.CreateTemp("", "githubtest-index-")
+	if err != nil {
+		return "", err
+	}
+	_ = index.Close()
+	_ = os.Remove(index.Name()) // git takes an empty file for a broken index
+	defer func() { _ = os.Remove(index.Name()) }()
+	env = append([]string{"GIT_INDEX_FILE=" + index.Name()}, env...)
+	if parent != "" {
+		if _, err := b.input(env, "", "read-tree", parent); err != nil {
+			return "", err
+		}
+	}
+	paths := make([]string, 0, len(files))
+	for path := range files {
+		paths = append(paths, path)
+	}
+	sort.Strings(paths)
+	var entries strings.Builder
+	for _, path := range paths {
+		if files[path] == nil {
+			fmt.Fprintf(&entries, "0 %s\t%s\n", zeroSHA, path)
+			continue
+		}
+		blob, err := b.input(nil, *files[path], "hash-object", "-w", "--stdin")
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&entries, "100644 %s\t%s\n", strings.TrimSpace(blob), path)
+	}
+	if _, err := b.input(env, entries.String(), "update-index", "--index-info"); err != nil {
+		return "", err
+	}
+	tree, err := b.input(env, "", "write-tree")
+	if err != nil {
+		return "", err
+	}
+	args := []string{"commit-tree", strings.TrimSpace(tree), "-m", message}
+	if parent != "" {
+		args = append(args, "-p", parent)
+	}
+	sha, err := b.input(env, "", args...)
+	return strings.TrimSpace(sha), err
+}
+
+// merge writes the merge of two commits; "" if they are in conflict.
+func (b bare) merge(base, head, message string, env []string) (string, error) {
+	tree, err := b.run("merge-tree", "--write-tree", base, head)
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.ExitCode() == 1 {
+			return "", nil
+		}
+		return "", err
+	}
+	sha, err := b.input(env, "", "commit-tree", tree, "-p", base, "-p", head, "-m", message)
+	return strings.TrimSpace(sha), err
+}

@@ -1,0 +1,79 @@
+package githubtest
+
+import (
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Request is a request to the API that was answered, or dropped.
+type Request struct {
+	Method, Path, Query string // Path without /api/v3
+	Header              http.Header
+	Body                []byte
+	Status              int // 0: the connection was dropped
+	Answer              []byte
+	Failed              bool // by FailNext
+
+	// Token is "app" for an app's JWT, "installation", "user", or "" for none
+	// or a wrong one.
+	Token        string
+	Installation int64
+	Permissions  map[string]string // of an installation token
+	Repositories []int64           // of an installation token that has not all
+}
+
+// Requests lists what was asked of the API, oldest first, where "METHOD PATH"
+// fits the pattern; see FailNext for patterns. An empty pattern fits all.
+func (s *Server) Requests(pattern string) []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.requests), func(r Request) bool {
+		return pattern != "" && !fits(pattern, r.Method, r.Path)
+	})
+}
+
+func (s *Server) record(r Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, r)
+}
+
+// fits matches "POST /repos/acme/shop/check-runs": * stands for one segment of
+// the path or a part of it, ** at the end for all that follows; a method * for
+// every method.
+func fits(pattern, method, requested string) bool {
+	m, p, _ := strings.Cut(pattern, " ")
+	if m != "*" && m != method {
+		return false
+	}
+	if prefix, deep := strings.CutSuffix(p, "**"); deep {
+		return strings.HasPrefix(requested, prefix)
+	}
+	ok, err := path.Match(p, requested)
+	return ok && err == nil
+}
+
+// complain is a violation that the description alone does not see.
+func (s *Server) complain(format string, args ...any) {
+	if s.opts.Validator != nil {
+		s.opts.Validator.add(format, args...)
+	}
+}
+
+// validate holds an exchange against GitHub's description.
+func (s *Server) validate(r *http.Request, seen *Request, header http.Header) {
+	if s.opts.Validator == nil {
+		return
+	}
+	u := *r.URL
+	if rest, numeric := strings.CutPrefix(u.Path, "/repositories/"); numeric {
+		_, rest, _ = strings.Cut(rest, "/")
+		u.Path, u.RawPath = strings.TrimSuffix("/repos/owner/repo/"+rest, "/"), ""
+	}
+	s.opts.Validator.Check(&Exchange{
+		Method: r.Method, URL: &u, RequestHeader: r.Header, RequestBody: seen.Body,
+		Status: seen.Status, Header: header, Body: seen.Answer, Failed: seen.Failed,
+	})
+}
