@@ -58,7 +58,7 @@ func parseBuildFile(r *reader, data []byte) (*BuildFile, Diagnostics) {
 // buildFileHomes names the keys that people put one level too high or low.
 func buildFileHomes() []home {
 	return []home{
-		{"images[]", `an entry of "images"`, []string{"name", "repository", "context", "dockerfile", "target", "platforms", "args", "cache", "match", "rules", "triggers"}},
+		{"images[]", `an entry of "images"`, []string{"name", "repository", "context", "dockerfile", "target", "platforms", "args", "cache", "paths", "match", "rules", "triggers"}},
 		{"images[].rules[]", `an entry of "rules"`, []string{"branch", "tag", "ref", "pullRequest", "tags"}},
 		{"images[].triggers[]", `an entry of "triggers"`, []string{"on", "webhook"}},
 		{"images[].triggers[].webhook", `"webhook"`, []string{"url", "credential"}},
@@ -152,7 +152,7 @@ func (r *reader) image(n *yaml.Node) imageEntry {
 		"cache":        func(v *yaml.Node) { im.Cache, _ = r.boolean(v, "cache") },
 		"accelerated":  r.later("accelerated images are"),
 		"attestations": r.later("attestations are"),
-		"paths":        r.later("building only when paths changed is"),
+		"paths":        func(v *yaml.Node) { im.Paths = r.paths(v) },
 		"match": func(v *yaml.Node) {
 			if s, ok := r.oneOf(v, "match", string(MatchFirst), string(MatchAll)); ok {
 				im.Match = Match(s)

@@ -86,6 +86,7 @@ func TestBuildFileFull(t *testing.T) {
 			Name: "api", Repository: "registry.example.com/acme/api",
 			Context: "services/api", Dockerfile: "build/Dockerfile", Target: "release",
 			Platforms: []string{"linux/amd64"}, Cache: true, Match: MatchFirst,
+			Paths: Paths{"services/api/**", "go.mod", "!**/*.md"},
 			Args: []Arg{
 				{Name: "VERSION", Value: template(t, "${refName}")},
 				{Name: "FULL", Value: template(t, "v-${VERSION}-${commit:40}")},
@@ -117,7 +118,7 @@ func TestBuildFileFull(t *testing.T) {
 	if diff := cmp.Diff(want, f, cmpopts.IgnoreTypes(Position{})); diff != "" {
 		t.Error(diff)
 	}
-	if r := f.Images[0].Rules[1]; r.String() != `branch: /release-(?<imageTag>\w*)/` || r.Pos != (Position{20, 9}) {
+	if r := f.Images[0].Rules[1]; r.String() != `branch: /release-(?<imageTag>\w*)/` || r.Pos != (Position{21, 9}) {
 		t.Errorf("rule %s at %v", r, r.Pos)
 	}
 }

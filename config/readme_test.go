@@ -46,9 +46,7 @@ func TestReadmeNamesEveryKey(t *testing.T) {
 	if _, ds := parseBuildFile(&reader{trace: check}, read(t, "testdata/ok/full.yml")); len(ds) > 0 {
 		t.Fatal(ds.Error())
 	}
-	t.Setenv("TEST_PASSWORD", "x")
-	t.Setenv("TEST_HOME", "/home")
-	t.Setenv("TEST_COUNT", "1")
+	setFullEnv(t)
 	const name = "testdata/server/ok/full.yml"
 	if _, ds := parseServer(&reader{file: name, trace: check}, read(t, name)); len(ds) > 0 {
 		t.Fatal(ds.Error())

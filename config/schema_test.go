@@ -113,6 +113,8 @@ func TestSchemaHasTheParsersLimits(t *testing.T) {
 		"rules":    {image.Properties["rules"].MaxItems, maxRules},
 		"triggers": {image.Properties["triggers"].MaxItems, maxTriggers},
 		"tags":     {rule.Properties["tags"].MaxItems, maxTags},
+		"paths":    {image.Properties["paths"].MaxItems, maxPaths},
+		"path":     {image.Properties["paths"].Items2020.Ref.MaxLength, maxPattern},
 		"args":     {image.Properties["args"].Ref.MaxProperties, maxArgs},
 		"tag":      {rule.Properties["tags"].Items2020.MaxLength, maxTemplate},
 		"pattern":  {rule.Properties["branch"].Ref.MaxLength, maxPattern},

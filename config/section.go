@@ -123,7 +123,10 @@ func nearestWithin(word string, known []string) (found string, best int) {
 	limit := 1 + min(len(word)/4, 2) // a transposition counts two
 	best = limit + 1
 	for _, k := range known {
-		if d := levenshtein.Distance(bare(word), bare(k), nil); d < best && d < len(k) {
+		d := levenshtein.Distance(bare(word), bare(k), nil)
+		// Of two that are as near, the one that begins alike: appId is no "api".
+		nearer := d < best || d == best && found != "" && !strings.HasPrefix(word, found) && strings.HasPrefix(word, k)
+		if nearer && d < len(k) {
 			best, found = d, k
 		}
 	}

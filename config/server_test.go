@@ -1,6 +1,10 @@
 package config
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"strings"
 	"testing"
 	"time"
@@ -8,10 +12,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestServerFull(t *testing.T) {
+// setFullEnv sets what testdata/server/ok/full.yml takes from the environment
+// and returns the key of its GitHub App.
+func setFullEnv(t *testing.T) (appKey string) {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	appKey = string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
+	t.Setenv("TEST_APP_KEY", appKey)
+	t.Setenv("TEST_SECRET", "It's a Secret to Everybody")
 	t.Setenv("TEST_PASSWORD", "pa$$:word")
 	t.Setenv("TEST_HOME", "/home/build")
 	t.Setenv("TEST_COUNT", "8")
+	return appKey
+}
+
+func TestServerFull(t *testing.T) {
+	appKey := setFullEnv(t)
 	const name = "testdata/server/ok/full.yml"
 	got, ds := ParseServer(name, read(t, name))
 	if len(ds) > 0 {
@@ -41,7 +60,12 @@ func TestServerFull(t *testing.T) {
 			Repositories: []string{"acme/*"},
 			Scopes:       []string{ScopeGitRead, ScopeGitWrite, ScopeRegistryPull, ScopeRegistryPush, ScopeAPI},
 		}},
-		Git:       Git{Create: false},
+		Git: Git{Create: false},
+		GitHub: GitHub{
+			App: 12345, Key: appKey, Secrets: []string{"It's a Secret to Everybody", "another-webhook-secret"},
+			API: "https://github.example.com/api/v3", URL: "https://github.example.com",
+			Show: ShowChecks, PullRequests: PullMerge, Bots: []string{"renovate[bot]", "dependabot"}, Deployments: true,
+		},
 		KeyFile:   "/etc/registry-build/key",
 		Policy:    []Policy{{Repositories: []string{"acme/*"}, Images: []string{"registry.example.com/shared/*"}}},
 		Limits:    Limits{Concurrency: 8, PerRepository: 2, BuildTimeout: 90 * time.Minute, MaxAttempts: 5},
@@ -65,6 +89,58 @@ func TestServerDefaults(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// An app that was made on the setup page is in the store, not in the file.
+func TestServerGitHub(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TEST_APP_KEY", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
+	usual := DefaultServer().GitHub
+	for _, tt := range []struct {
+		name, text string
+		change     func(*GitHub)
+	}{
+		{"without an app", "forges: {github: {suggest: false}}", func(g *GitHub) { g.Suggest = false }},
+		{"the website of a server is where its API is", "forges: {github: {api: https://ghe.example.com/api/v3}}", func(g *GitHub) {
+			g.API, g.URL = "https://ghe.example.com/api/v3", "https://ghe.example.com"
+		}},
+		{"with a port", "forges: {github: {api: http://127.0.0.1:4001}}", func(g *GitHub) {
+			g.API, g.URL = "http://127.0.0.1:4001", "http://127.0.0.1:4001"
+		}},
+		{"said twice", "forges: {github: {api: https://api.github.com}}", func(*GitHub) {}},
+		{"a website of its own", "forges: {github: {url: https://www.example.com}}", func(g *GitHub) { g.URL = "https://www.example.com" }},
+		{"both ways to show", "forges: {github: {show: both, pullRequests: head, deployments: false}}", func(*GitHub) {}},
+		{"a key of the other kind", `forges: {github: {app: 7, key: "${env:TEST_APP_KEY}", secrets: [0123456789abcdef]}}`, func(g *GitHub) {
+			g.App, g.Key, g.Secrets = 7, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})), []string{"0123456789abcdef"}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, ds := ParseServer("server.yml", []byte(tt.text))
+			if len(ds) > 0 {
+				t.Fatal(ds.Error())
+			}
+			want := usual
+			tt.change(&want)
+			if diff := cmp.Diff(want, s.GitHub); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestShow(t *testing.T) {
+	for show, want := range map[Show][2]bool{ShowBoth: {true, true}, ShowChecks: {true, false}, ShowStatuses: {false, true}} {
+		if got := [2]bool{show.Checks(), show.Statuses()}; got != want {
+			t.Errorf("%s: checks and statuses %v", show, got)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ type Image struct {
 	Platforms  []string // in normal form; empty: the builder's own
 	Args       []Arg
 	Cache      bool
+	Paths      Paths // of which one must have changed; empty: any file
 	Match      Match
 	Rules      []Rule // never empty: every branch and every tag where none are written
 	Triggers   []Trigger
