@@ -28,15 +28,18 @@ type Decision struct {
 	Suggestion *Suggestion `json:"suggestion,omitempty"` // with Hint: a build file that would fit
 
 	// What deciding the event changes beside the builds.
-	Head      *Position         `json:"head,omitempty"`      // the ref stands here now
-	CancelRef string            `json:"cancelRef,omitempty"` // the ref is gone: its queued builds end
-	StopRef   string            `json:"stopRef,omitempty"`   // its running ones too: a pull request was closed
-	StopAll   string            `json:"stopAll,omitempty"`   // why every build of the repository ends: we were shut out
-	Untag     int               `json:"untag,omitempty"`     // number of the closed pull request whose tags go
-	Approve   *Approval         `json:"approve,omitempty"`   // a fork's commit may be built
-	Pause     map[string]string `json:"pause,omitempty"`     // image ("": all) -> who paused it, "" resumes
-	TagOwners map[string]string `json:"tagOwners,omitempty"` // image:tag -> ref that came out as it first
-	DecidedAt time.Time         `json:"decidedAt,omitzero"`
+	Head      *Position `json:"head,omitempty"`      // the ref stands here now
+	CancelRef string    `json:"cancelRef,omitempty"` // the ref is gone: its queued builds end
+	StopRef   string    `json:"stopRef,omitempty"`   // its running ones too: a pull request was closed
+	StopAll   string    `json:"stopAll,omitempty"`   // why every build of the repository ends: we were shut out
+	// StopInstallation is the installation that was withdrawn: the builds of
+	// all its repositories end. StopAll says why.
+	StopInstallation string            `json:"stopInstallation,omitempty"`
+	Untag            int               `json:"untag,omitempty"`     // number of the closed pull request whose tags go
+	Approve          *Approval         `json:"approve,omitempty"`   // a fork's commit may be built
+	Pause            map[string]string `json:"pause,omitempty"`     // image ("": all) -> who paused it, "" resumes
+	TagOwners        map[string]string `json:"tagOwners,omitempty"` // image:tag -> ref that came out as it first
+	DecidedAt        time.Time         `json:"decidedAt,omitzero"`
 }
 
 // Reason says why an image, or one of its rules, does not build for an event.

@@ -14,15 +14,20 @@ import (
 // repository's inbox, all at once. An id that was accepted within
 // Options.Events is a duplicate, with the number that it has. The intent of
 // the same id, if there is one, is dropped.
+//
+// The repository is known from then on as the event describes it. A pull
+// request, a merge queue and a build by hand move no accepted head.
 func (s *Store) Append(ctx context.Context, e builder.Event) (builder.Receipt, error) {
 	e.Seq, e.AcceptedAt = 0, time.Time{}
 	event, err := encode(e)
 	if err != nil {
 		return builder.Receipt{}, err
 	}
-	repo, err := encode(e.Repository)
-	if err != nil {
-		return builder.Receipt{}, err
+	repo := "" // an event of a whole installation is of none
+	if e.Repository.ID != "" {
+		if repo, err = encode(e.Repository); err != nil {
+			return builder.Receipt{}, err
+		}
 	}
 	effect := ""
 	switch e.Kind {
@@ -31,11 +36,27 @@ func (s *Store) Append(ctx context.Context, e builder.Event) (builder.Receipt, e
 	case builder.BranchDeleted, builder.TagDeleted:
 		effect = "drop"
 	}
-	r, err := s.run(ctx, s.scripts.append, e.ID, event, e.Repository.Key(), repo, e.Ref, e.Commit, effect)
+	about := aboutRef(e)
+	if about == e.Ref {
+		about = ""
+	}
+	r, err := s.run(ctx, s.scripts.append, e.ID, event, e.Repository.Key(), repo, e.Ref, e.Commit, effect, about)
 	if err != nil {
 		return builder.Receipt{}, fmt.Errorf("append event %s: %w", e.ID, err)
 	}
 	return builder.Receipt{Seq: r.number(0), Duplicate: r.number(1) == 1}, nil
+}
+
+// aboutRef is the ref whose builds and approval decide the event: a pull
+// request's, also for what is written on it.
+func aboutRef(e builder.Event) string {
+	switch {
+	case e.Pull != nil && e.Pull.Number > 0:
+		return builder.PullRef(e.Pull.Number)
+	case e.Command != nil && e.Command.Pull > 0:
+		return builder.PullRef(e.Command.Pull)
+	}
+	return e.Ref
 }
 
 // Event returns an accepted event.
@@ -153,26 +174,6 @@ func (s *Store) DropIntents(ctx context.Context, repoKey string, ids ...string) 
 		return fmt.Errorf("drop intents of %s: %w", repoKey, classify(ctx, err))
 	}
 	return nil
-}
-
-// AcceptedHeads returns the commit of the last accepted event of each ref of
-// a repository. Deleted refs are absent.
-func (s *Store) AcceptedHeads(ctx context.Context, repoKey string) (map[string]string, error) {
-	heads, err := s.client.HGetAll(ctx, acceptedKey(repoKey)).Result()
-	if err != nil {
-		return nil, fmt.Errorf("accepted heads of %s: %w", repoKey, classify(ctx, err))
-	}
-	return heads, nil
-}
-
-// Repository returns a repository as its last event described it.
-func (s *Store) Repository(ctx context.Context, key string) (builder.Repository, error) {
-	var r builder.Repository
-	text, err := s.client.HGet(ctx, repositoriesKey(), key).Result()
-	if err != nil {
-		return r, fmt.Errorf("repository %s: %w", key, classify(ctx, err))
-	}
-	return r, decode(text, &r)
 }
 
 // parseMillis reads a time in ms; what is no number is the zero time.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -116,4 +117,23 @@ func (s *Store) Listed(t testing.TB) int64 {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// TTL returns how long a key stays.
+func (s *Store) TTL(t testing.TB, key string) time.Duration {
+	t.Helper()
+	d, err := s.client.PTTL(context.Background(), key).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// AppendLog writes one entry of a build's log.
+func (s *Store) AppendLog(t testing.TB, l *builder.Lease, data string) {
+	t.Helper()
+	kept, err := s.appendLog(context.Background(), l, []byte(data))
+	if !kept || err != nil {
+		t.Fatalf("append to log: kept %t, %v", kept, err)
+	}
 }

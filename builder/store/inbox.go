@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
@@ -38,7 +39,10 @@ func decodeEventLease(r reply) (*builder.EventLease, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &builder.EventLease{Event: e, Token: r.text(4), TagOwners: make(map[string]string)}
+	l := &builder.EventLease{
+		Event: e, Token: r.text(4),
+		TagOwners: make(map[string]string), Last: make(map[string]builder.State), Paused: make(map[string]string),
+	}
 	if l.Attempt, err = strconv.Atoi(r.text(5)); err != nil {
 		return nil, fmt.Errorf("event %s: attempt: %w", e.ID, err)
 	}
@@ -48,10 +52,17 @@ func decodeEventLease(r reply) (*builder.EventLease, error) {
 			return nil, fmt.Errorf("head of %s: %w", e.Ref, err)
 		}
 	}
-	owners := r.list(7)
-	for i := 0; i+1 < len(owners); i += 2 {
-		l.TagOwners[owners.text(i)] = owners.text(i + 1)
+	for name, ref := range r.list(7).pairs() {
+		l.TagOwners[name] = ref
 	}
+	for image, last := range r.list(8).pairs() {
+		_, state, _ := strings.Cut(last, " ")
+		l.Last[image] = builder.State(state)
+	}
+	for image, by := range r.list(9).pairs() {
+		l.Paused[image] = by
+	}
+	l.Approved = r.text(10)
 	return l, nil
 }
 
@@ -77,28 +88,6 @@ func (s *Store) holdEvent(ctx context.Context, l *builder.EventLease, d time.Dur
 	return nil
 }
 
-// changes are what decide.lua applies; its numbers are strings, because Lua's
-// are floating point.
-type changes struct {
-	Ref       string            `json:"ref"`
-	Head      string            `json:"head"`
-	CancelRef string            `json:"cancel_ref"`
-	Owners    map[string]string `json:"owners"`
-	Builds    []queuedBuild     `json:"builds"`
-}
-
-type queuedBuild struct {
-	ID      string `json:"id"`
-	Event   string `json:"event"`
-	Repo    string `json:"repo"`
-	Image   string `json:"image"`
-	Ref     string `json:"ref"`
-	Commit  string `json:"commit"`
-	Lineage string `json:"lineage"`
-	Seq     string `json:"seq"`
-	Level   string `json:"level"`
-}
-
 // Decide implements builder.Inbox. The builds' plans are written first, under
 // the event's attempt; nothing reads them before the decision is there. A
 // second call with the same lease finds its own decision and returns nil.
@@ -110,6 +99,11 @@ func (s *Store) Decide(ctx context.Context, l *builder.EventLease, d builder.Dec
 	}
 	for _, b := range d.Builds {
 		if err := s.writePlan(ctx, l, b); err != nil {
+			return fmt.Errorf("decide event %s: %w", l.Event.ID, err)
+		}
+	}
+	if d.StopInstallation != "" {
+		if err := s.withdrawInstallation(ctx, l, d.StopInstallation, c.StopAll); err != nil {
 			return fmt.Errorf("decide event %s: %w", l.Event.ID, err)
 		}
 	}
@@ -131,32 +125,6 @@ func (s *Store) Decide(ctx context.Context, l *builder.EventLease, d builder.Dec
 	}
 	s.sealAll(ctx, r.list(1).texts())
 	return nil
-}
-
-func newChanges(l *builder.EventLease, d builder.Decision) (changes, error) {
-	c := changes{CancelRef: d.CancelRef, Owners: map[string]string{}, Builds: []queuedBuild{}}
-	for name, ref := range d.TagOwners {
-		c.Owners[name] = ref
-	}
-	if d.Head != nil {
-		text, err := encode(d.Head)
-		if err != nil {
-			return c, err
-		}
-		c.Ref, c.Head = d.Head.Ref, text
-	}
-	for _, b := range d.Builds {
-		if b.ID == "" || b.Priority < builder.PriorityCommand || b.Priority > builder.PriorityBase {
-			return c, fmt.Errorf("build %q of image %s: no id, or unknown priority %d", b.ID, b.Image, b.Priority)
-		}
-		c.Builds = append(c.Builds, queuedBuild{
-			ID: b.ID, Event: l.Event.ID, Repo: l.Event.Repository.Key(), Image: b.Image, Ref: b.Ref,
-			Commit: b.Commit, Lineage: b.Lineage,
-			Seq:   strconv.FormatInt(b.Seq, 10),
-			Level: strconv.Itoa(int(b.Priority)),
-		})
-	}
-	return c, nil
 }
 
 func (s *Store) writePlan(ctx context.Context, l *builder.EventLease, b builder.Build) error {

@@ -13,10 +13,16 @@ package store
 //	{rb}:turn                   counter for rings, versions and tokens
 //	{rb}:repositories           hash REPO -> builder.Repository
 //	{rb}:intents:REPO           hash event id -> builder.Event
+//	{rb}:active                 zset REPO by when it last had an event (ms, to the minute)
 //	{rb}:accepted:REPO          hash ref -> commit of the last accepted event
+//	{rb}:seeded                 set REPO whose heads were taken as accepted
+//	{rb}:paused:REPO            hash image -> who paused it; "" is all of them
+//	{rb}:approved:REPO          hash ref of an open pull request -> commit that may be built
 //
-//	{rb}:event:EVENT            hash event seq at(µs) repo ref attempts
-//	                            decision by(token) decided(ms)     7 days once decided
+//	{rb}:event:EVENT            hash event seq at(µs) ref about(ref, where it is another) attempts
+//	                            decision by(token) decided(ms)     7 days once decided,
+//	                            90 while it is the latest of its ref
+//	{rb}:latest:REPO:REF        event id of the last push that was decided        90 days
 //	{rb}:inbox:REPO             list of event ids, oldest first
 //	{rb}:inboxes                zset REPO by when it is due (ms)
 //	{rb}:inbox-leases           hash REPO -> token
@@ -26,6 +32,7 @@ package store
 //	{rb}:build:ID               hash event repo image ref commit lineage seq level
 //	                            state attempt lost worker queued started finished
 //	                            stop_state stop_reason reason failure result input
+//	                            shown (commit of its statuses, where it is another)
 //	                                                               90 days once terminal
 //	{rb}:builds, {rb}:builds:REPO   zset of ids, which sort by time; pruned when one is added
 //	{rb}:queue:LEVEL:REPO       zset of ids by seq; LEVEL is the builder.Priority
@@ -34,13 +41,18 @@ package store
 //	{rb}:leases                 zset of ids by deadline (ms)
 //	{rb}:lineage:LINEAGE        zset of the ids by seq that are not terminal
 //	{rb}:newest:LINEAGE         hash seq commit ref of the newest ever queued     90 days
-//	{rb}:last:REPO              hash "image ref" -> "seq state" of the last one that ended
+//	{rb}:last:REPO:REF          hash image -> "seq state" of the last one that ended
+//	                                                               90 days after it
 //	{rb}:input:KEY              hash digest from | building (a build's id)        90 days
 //
 //	{rb}:outbox                 zset of effects by when they are due (ms)
-//	{rb}:effect:EFFECT          hash version attempt token; EFFECT is event:EVENT,
-//	                            build:ID or trigger:ID:NAME
+//	{rb}:effect:EFFECT          hash version attempt token urgent(version); EFFECT is
+//	                            event:EVENT, build:ID, trigger:ID:NAME or untag:EVENT
 //	{rb}:status:REPO:COMMIT     hash context -> "seq at(µs) " builder.Report      90 days
+//	{rb}:thread:REPO:THREAD     hash shown, topic:TOPIC -> "seq standing|answer "
+//	                            builder.Remark or nothing; THREAD is a pull request's
+//	                            number or a commit                 90 days after a change
+//	{rb}:memo:KEY               what an adapter remembers          as long as it says
 //	{rb}:tags:IMAGES            hash tag -> builder.Position
 //	{rb}:tag-lease:IMAGES       token of the holder
 //
@@ -58,6 +70,9 @@ const wakeChannel = control + ":wake"
 
 func repositoriesKey() string           { return control + ":repositories" }
 func intentsKey(repo string) string     { return control + ":intents:" + repo }
+func activeKey() string                 { return control + ":active" }
+func latestKey(repo, ref string) string { return control + ":latest:" + repo + ":" + ref }
+func memoKey(key string) string         { return control + ":memo:" + key }
 func acceptedKey(repo string) string    { return control + ":accepted:" + repo }
 func eventKey(id string) string         { return control + ":event:" + id }
 func buildKey(id string) string         { return control + ":build:" + id }

@@ -145,18 +145,25 @@ func humanBytes(n int64) string {
 // moment.
 func (s *Store) readStream(ctx context.Context, id string, after int64) (logMeta, []logEntry, error) {
 	pipe := s.client.TxPipeline()
-	metaCmd := pipe.HMGet(ctx, logMetaKey(id), "cut", "cut_to", "sealed")
+	metaCmd := pipe.HMGet(ctx, logMetaKey(id), logMetaFields()...)
 	pageCmd := pipe.XRangeN(ctx, logKey(id), fmt.Sprintf("(%d-%d", after, uint64(math.MaxUint64)), "+", logPage)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return logMeta{}, nil, classify(ctx, err)
 	}
-	m := reply(metaCmd.Val())
+	entries, err := decodeEntries(pageCmd.Val())
+	return decodeLogMeta(metaCmd), entries, err
+}
+
+// logMetaFields are what decodeLogMeta reads.
+func logMetaFields() []string { return []string{"cut", "cut_to", "sealed"} }
+
+func decodeLogMeta(cmd *redis.SliceCmd) logMeta {
+	m := reply(cmd.Val())
 	var meta logMeta
 	meta.cut, _ = strconv.ParseInt(m.text(0), 10, 64) // absent: 0
 	meta.cutTo, _ = strconv.ParseInt(m.text(1), 10, 64)
 	meta.sealed = m.text(2) != ""
-	entries, err := decodeEntries(pageCmd.Val())
-	return meta, entries, err
+	return meta
 }
 
 func decodeEntries(messages []redis.XMessage) ([]logEntry, error) {

@@ -92,15 +92,107 @@ func TestEffectIsRetried(t *testing.T) {
 	}
 }
 
+func advance(t testing.TB, s *store.Store, l *builder.Lease, state builder.State, digest string) {
+	t.Helper()
+	if err := s.Advance(ctx, l, state, builder.Result{Digest: digest}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestBackoffSurvivesNewerVersions(t *testing.T) {
 	s := storetest.New(t, store.Options{})
 	l, e := oneEffect(t, s)
 	if err := s.Retry(ctx, e, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	finish(t, s, l, builder.Succeeded)
+	advance(t, s, l, builder.Pushing, "sha256:1")
 	if more := s.TryEffect(t); more != nil {
 		t.Errorf("a forge that asked for time is called: %+v", more)
+	}
+}
+
+func TestEndOfABuildDoesNotWait(t *testing.T) {
+	ends := map[string]func(t *testing.T, s *store.Store, l *builder.Lease){
+		"finished": func(t *testing.T, s *store.Store, l *builder.Lease) { finish(t, s, l, builder.Failed) },
+		"cancelled while nobody has it": func(t *testing.T, s *store.Store, l *builder.Lease) {
+			if err := s.Release(ctx, l); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Cancel(ctx, l.ID, "by ada"); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	for name, end := range ends {
+		t.Run(name+" during a backoff", func(t *testing.T) {
+			s := storetest.New(t, store.Options{})
+			l, e := oneEffect(t, s)
+			if err := s.Retry(ctx, e, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			end(t, s, l)
+			e = nextEffect(t, s)
+			if e.ID != "b1" || e.Attempt != 1 {
+				t.Errorf("effect %+v", e)
+			}
+			// The forge asks for time once more: now nothing newer waits.
+			if err := s.Retry(ctx, e, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			if more := s.TryEffect(t); more != nil {
+				t.Errorf("called again at once: %+v", more)
+			}
+		})
+		t.Run(name+" while it is carried", func(t *testing.T) {
+			s := storetest.New(t, store.Options{})
+			l, e := oneEffect(t, s)
+			end(t, s, l)
+			if more := s.TryEffect(t); more != nil {
+				t.Fatalf("carried twice at a time: %+v", more)
+			}
+			if err := s.Retry(ctx, e, time.Hour); err != nil { // what it carried was not the end
+				t.Fatal(err)
+			}
+			e = nextEffect(t, s)
+			if e.ID != "b1" || e.Attempt != 1 {
+				t.Errorf("effect %+v", e)
+			}
+			if err := s.Done(ctx, e); err != nil {
+				t.Fatal(err)
+			}
+			if more := s.TryEffect(t); more != nil {
+				t.Errorf("still due: %+v", more)
+			}
+		})
+	}
+}
+
+func TestEndOfABuildWhoseCourierDied(t *testing.T) {
+	s := storetest.New(t, store.Options{})
+	l, _ := oneEffect(t, s)
+	finish(t, s, l, builder.Succeeded)
+	store.ExpireEffects(t, s)
+	e := nextEffect(t, s)
+	if err := s.Retry(ctx, e, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if more := s.TryEffect(t); more != nil {
+		t.Errorf("the wait counts, what it carried was the end: %+v", more)
+	}
+}
+
+func TestProgressIsTold(t *testing.T) {
+	s := storetest.New(t, store.Options{})
+	l, e := oneEffect(t, s)
+	if err := s.Done(ctx, e); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range [][]string{{"build b1"}, {"build b1"}, nil, {"build b1"}} {
+		digest := []string{"sha256:1", "sha256:2", "sha256:2", "sha256:3"}[i]
+		advance(t, s, l, builder.Running, digest)
+		if diff := cmp.Diff(want, effects(t, s)); diff != "" {
+			t.Errorf("result %d, %s (-want +got):\n%s", i, digest, diff)
+		}
 	}
 }
 

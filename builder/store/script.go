@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"iter"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -13,7 +14,7 @@ var luaFiles embed.FS
 
 // scripts are the store's commands. Each file says what it takes and returns.
 type scripts struct {
-	append, nextEvent, holdEvent, decide *redis.Script
+	append, nextEvent, holdEvent, decide, withdraw, seed *redis.Script
 
 	claim, heartbeat, advance, finish, release *redis.Script
 
@@ -23,27 +24,28 @@ type scripts struct {
 
 	nextEffect, endEffect *redis.Script
 
-	putStatus, tagLease *redis.Script
+	putStatus, tagLease, remark *redis.Script
 
 	detail, logAppend, logSeal *redis.Script
 }
 
 // loadScripts reads the embedded files. Those that work on control state get
-// control.lua in front.
+// control.lua in front, but for the one that a forge waits for.
 func loadScripts() *scripts {
 	shared := mustRead("control")
 	onControl := func(name string) *redis.Script { return redis.NewScript(shared + mustRead(name)) }
-	onDetails := func(name string) *redis.Script { return redis.NewScript(mustRead(name)) }
+	alone := func(name string) *redis.Script { return redis.NewScript(mustRead(name)) }
 	return &scripts{
-		append: onControl("append"), nextEvent: onControl("next_event"),
+		append: alone("append"), nextEvent: onControl("next_event"),
 		holdEvent: onControl("hold_event"), decide: onControl("decide"),
+		withdraw: onControl("withdraw"), seed: onControl("seed"),
 		claim: onControl("claim"), heartbeat: onControl("heartbeat"), advance: onControl("advance"),
 		finish: onControl("finish"), release: onControl("release"),
 		cancel: onControl("cancel"), delete: onControl("delete"), find: onControl("find"), place: onControl("place"),
 		claimInput: onControl("claim_input"), keepInput: onControl("keep_input"),
 		nextEffect: onControl("next_effect"), endEffect: onControl("end_effect"),
-		putStatus: onControl("put_status"), tagLease: onControl("tag_lease"),
-		detail: onDetails("detail"), logAppend: onDetails("log_append"), logSeal: onDetails("log_seal"),
+		putStatus: onControl("put_status"), tagLease: onControl("tag_lease"), remark: onControl("remark"),
+		detail: alone("detail"), logAppend: alone("log_append"), logSeal: alone("log_seal"),
 	}
 }
 
@@ -101,6 +103,17 @@ func (r reply) list(i int) reply {
 		}
 	}
 	return nil
+}
+
+// pairs goes through a list of names and values.
+func (r reply) pairs() iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for i := 0; i+1 < len(r); i += 2 {
+			if !yield(r.text(i), r.text(i+1)) {
+				return
+			}
+		}
+	}
 }
 
 // texts returns all elements. Lists of any length are an element of a reply:

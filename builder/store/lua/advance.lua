@@ -11,6 +11,6 @@ local at = now()
 local was = redis.call('HGET', build(id), 'result') or ''
 redis.call('HSET', build(id), 'state', ARGV[5], 'result', ARGV[6])
 redis.call('ZADD', RB .. ':leases', at + ARGV[4], id)
-if state ~= ARGV[5] then add_effect('build:' .. id, at) end
+if state ~= ARGV[5] or was ~= ARGV[6] then add_effect('build:' .. id, at) end
 wake('build:' .. id)
 return {1, was}

@@ -66,5 +66,5 @@ if b[1] ~= '' then
 end
 add_effect('build:' .. id, at)
 wake('build:' .. id)
-local last = redis.call('HGET', RB .. ':last:' .. repo, b[4] .. ' ' .. b[5])
+local last = redis.call('HGET', RB .. ':last:' .. repo .. ':' .. b[5], b[4])
 return {id, attempt, last and string.match(last, ' (.*)$') or '', -1, ended, tonumber(redis.call('HGET', build(id), 'lost'))}

@@ -19,14 +19,27 @@ local function turn() return redis.call('INCR', RB .. ':turn') end
 local function build(id) return RB .. ':build:' .. id end
 local function queue(level, repo) return RB .. ':queue:' .. level .. ':' .. repo end
 local function ring(level) return RB .. ':ring:' .. level end
-local function name(ref) return (string.gsub(string.gsub(ref, '^refs/heads/', ''), '^refs/tags/', '')) end
+local function name(ref)
+  ref = string.gsub(ref, '^refs/pull/(%d+)/head$', 'pull request %1')
+  return (string.gsub(string.gsub(ref, '^refs/heads/', ''), '^refs/tags/', ''))
+end
 local function by(commit, ref) return 'by ' .. string.sub(commit, 1, 6) .. ' on ' .. name(ref) end
 
 -- add_effect makes the effect due, or newer where it waits already. One that
 -- is leased or backs off keeps its time: its holder or its wait goes first.
-local function add_effect(member, at)
-  redis.call('HSET', RB .. ':effect:' .. member, 'version', turn())
-  redis.call('ZADD', RB .. ':outbox', 'NX', at, member)
+-- An urgent one ends the wait; while it is leased, its holder's next wait.
+local function add_effect(member, at, urgent)
+  local effect, version = RB .. ':effect:' .. member, turn()
+  redis.call('HSET', effect, 'version', version)
+  if not urgent then
+    if redis.call('ZADD', RB .. ':outbox', 'NX', at, member) == 0 then return end
+  elseif redis.call('HEXISTS', effect, 'token') == 1 then
+    redis.call('HSET', effect, 'urgent', version)
+    return
+  else
+    redis.call('HDEL', effect, 'attempt')
+    redis.call('ZADD', RB .. ':outbox', at, member)
+  end
   wake('outbox')
 end
 
@@ -71,13 +84,14 @@ local function end_build(id, state, reason, at, keep)
   redis.call('HSET', build(id), 'state', state, 'finished', at, 'reason', reason)
   redis.call('PEXPIRE', build(id), keep)
   if state ~= 'cancelled' and state ~= 'superseded' then
-    local last, name = RB .. ':last:' .. repo, b[4] .. ' ' .. b[5]
-    local was = redis.call('HGET', last, name)
+    local last = RB .. ':last:' .. repo .. ':' .. b[5]
+    local was = redis.call('HGET', last, b[4])
     if not was or tonumber(string.match(was, '^%d+')) <= tonumber(b[6]) then
-      redis.call('HSET', last, name, b[6] .. ' ' .. state)
+      redis.call('HSET', last, b[4], b[6] .. ' ' .. state)
+      redis.call('PEXPIRE', last, keep)
     end
   end
-  add_effect('build:' .. id, at)
+  add_effect('build:' .. id, at, true)
   wake('build:' .. id)
   wake('queue')
   ended[#ended + 1] = id
@@ -129,6 +143,29 @@ local function ask(id, state, reason, at)
     add_effect('build:' .. id, at)
     wake('stop:' .. id)
   end
+end
+
+-- stop_builds ends the repository's queued builds as cancelled and asks its
+-- running ones to stop. ref: of this ref only, nil of all.
+local function stop_builds(repo, ref, reason, at, keep)
+  local function fits(id) return not ref or redis.call('HGET', build(id), 'ref') == ref end
+  for level = 0, LEVELS - 1 do
+    for _, id in ipairs(redis.call('ZRANGE', queue(level, repo), 0, -1)) do
+      if fits(id) then end_build(id, 'cancelled', reason, at, keep) end
+    end
+  end
+  for _, id in ipairs(redis.call('SMEMBERS', RB .. ':running:' .. repo)) do
+    if fits(id) then ask(id, 'cancelled', reason, at) end
+  end
+end
+
+-- withdraw ends everything of a repository that we were shut out of, so that
+-- it starts afresh when it comes back. What was built stays on record.
+local function withdraw(repo, reason, at, keep)
+  stop_builds(repo, nil, reason, at, keep)
+  redis.call('DEL', RB .. ':accepted:' .. repo, RB .. ':paused:' .. repo, RB .. ':approved:' .. repo)
+  redis.call('SREM', RB .. ':seeded', repo)
+  redis.call('ZREM', RB .. ':active', repo)
 end
 
 -- held returns the state of the build if the worker's attempt holds it.

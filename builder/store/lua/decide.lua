@@ -1,9 +1,11 @@
 -- Makes a decision durable. Everything that it changes, it changes here.
 -- KEYS  1 {rb}
 -- ARGV  1 repository key  2 event id  3 token  4 decision (JSON)
---       5 changes (JSON): ref, head (JSON text), cancel_ref, owners {name: ref},
---         builds [{id, event, repo, image, ref, commit, lineage, seq, level}], all strings
---       6 ms that events stay  7 ms that builds stay
+--       5 changes (JSON): ref, head (JSON text), cancel_ref, stop_ref, stop_all (why),
+--         latest, gone (refs), untag ("" or a word), approve {ref: commit, "" revokes},
+--         pause {image: by, "" resumes}, owners {name: ref},
+--         builds [{id, event, repo, image, ref, commit, shown, lineage, seq, level}], all strings
+--       6 ms that events stay  7 ms that builds stay, and what was the latest of its ref
 -- Returns {1, {ids of builds that it ended}}, or {0} when the lease is lost
 local repo, event, token = ARGV[1], RB .. ':event:' .. ARGV[2], ARGV[3]
 local done = redis.call('HMGET', event, 'decision', 'by')
@@ -16,6 +18,23 @@ if redis.call('LINDEX', inbox, 0) ~= ARGV[2] then return {0} end
 
 if c.head ~= '' then redis.call('HSET', RB .. ':heads:' .. repo, c.ref, c.head) end
 for name, ref in pairs(c.owners) do redis.call('HSETNX', RB .. ':owners:' .. repo, name, ref) end
+
+if c.stop_all ~= '' then withdraw(repo, c.stop_all, at, keep) end
+if c.stop_ref ~= '' then stop_builds(repo, c.stop_ref, 'by the closing of ' .. name(c.stop_ref), at, keep) end
+for ref, commit in pairs(c.approve) do
+  if commit == '' then
+    redis.call('HDEL', RB .. ':approved:' .. repo, ref)
+  else
+    redis.call('HSET', RB .. ':approved:' .. repo, ref, commit)
+  end
+end
+for image, by in pairs(c.pause) do
+  if by == '' then
+    redis.call('HDEL', RB .. ':paused:' .. repo, image)
+  else
+    redis.call('HSET', RB .. ':paused:' .. repo, image, by)
+  end
+end
 
 if c.cancel_ref ~= '' then
   for level = 0, LEVELS - 1 do
@@ -32,6 +51,7 @@ for _, b in ipairs(c.builds) do
     redis.call('HSET', build(b.id), 'event', b.event, 'repo', b.repo, 'image', b.image, 'ref', b.ref,
       'commit', b.commit, 'lineage', b.lineage, 'seq', b.seq, 'level', b.level,
       'attempt', 0, 'lost', 0, 'queued', at)
+    if b.shown ~= '' then redis.call('HSET', build(b.id), 'shown', b.shown) end
     for _, index in ipairs({RB .. ':builds', RB .. ':builds:' .. b.repo}) do
       redis.call('ZADD', index, 0, b.id)
       for _, old in ipairs(redis.call('ZRANGE', index, 0, 4)) do -- forget what has expired
@@ -62,8 +82,22 @@ for _, b in ipairs(c.builds) do
   end
 end
 
+-- What a ref came to last stays as long as builds, for commands.
+local stay = tonumber(ARGV[6])
+local function latest(ref) return RB .. ':latest:' .. repo .. ':' .. ref end
+if c.gone ~= '' then
+  local was = redis.call('GET', latest(c.gone))
+  if was then redis.call('PEXPIRE', RB .. ':event:' .. was, stay, 'LT') end
+  redis.call('DEL', latest(c.gone))
+elseif c.latest ~= '' then
+  local was = redis.call('GET', latest(c.latest))
+  if was then redis.call('PEXPIRE', RB .. ':event:' .. was, stay, 'LT') end
+  stay = math.max(stay, tonumber(keep))
+  redis.call('SET', latest(c.latest), ARGV[2])
+  redis.call('PEXPIRE', latest(c.latest), stay)
+end
 redis.call('HSET', event, 'decision', ARGV[4], 'by', token, 'decided', at)
-redis.call('PEXPIRE', event, ARGV[6])
+redis.call('PEXPIRE', event, stay)
 redis.call('LPOP', inbox)
 redis.call('HDEL', RB .. ':inbox-leases', repo)
 if redis.call('EXISTS', inbox) == 1 then
@@ -73,5 +107,6 @@ else
   redis.call('ZREM', RB .. ':inboxes', repo)
 end
 add_effect('event:' .. ARGV[2], at)
+if c.untag ~= '' then add_effect('untag:' .. ARGV[2], at) end
 wake('event:' .. ARGV[2])
 return {1, ended}

@@ -11,5 +11,6 @@ local attempt = redis.call('HINCRBY', effect, 'attempt', 1)
 local version = redis.call('HGET', effect, 'version')
 local token = version .. '#' .. turn() .. '#' .. ARGV[1]
 redis.call('HSET', effect, 'token', token)
+redis.call('HDEL', effect, 'urgent') -- what its last holder, who is gone, did not know
 redis.call('ZADD', RB .. ':outbox', at + ARGV[2], due[1])
 return {due[1], attempt, token}
