@@ -31,6 +31,16 @@ type Options struct {
 	// with 100 MB of its own is pushed in 5 s and not in 0.1 s. Without it a
 	// layer keeps its digest as long as the daemon has it cached.
 	Reproducible bool
+	// Lane is ForkLane for a daemon that builds what nobody trusts: every
+	// request gets no more than the fork lane gives.
+	Lane builder.Lane
+	// Private names registry hosts (host or host:port) that builds of the fork
+	// lane may not pull from, beside those that are private by their name.
+	Private []string
+	// Mirrored names registry hosts that builds of the fork lane may pull
+	// from, whatever they are called: the operator has the daemon ask mirrors
+	// for their images.
+	Mirrored []string
 	// TLS of a daemon behind tcp://: its authority, our certificate. The zero
 	// one is none.
 	TLS config.TLS
@@ -47,6 +57,9 @@ type Solver struct {
 	log      *slog.Logger
 	display  Display
 	insecure map[string]bool
+	lane     builder.Lane
+	private  map[string]bool
+	mirrored map[string]bool
 	rewrite  bool // timestamps, at each export
 	retry    retryPolicy
 }
@@ -80,6 +93,9 @@ func New(ctx context.Context, o Options) (*Solver, error) {
 		log:      o.Log,
 		display:  o.Display,
 		insecure: map[string]bool{},
+		lane:     o.Lane,
+		private:  hostSet(o.Private),
+		mirrored: hostSet(o.Mirrored),
 		rewrite:  o.Reproducible,
 		retry:    defaultRetry,
 	}

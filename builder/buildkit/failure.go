@@ -41,6 +41,9 @@ func explain(err error, r builder.SolveRequest, p *progress) *builder.Failure {
 	if errors.As(err, &exit) {
 		f.Output = p.failedStep(vertexOf(err)).output()
 		f.Message = at + ": " + exitSentence(cmd, exit, f.Output)
+		if r.Lane == builder.ForkLane {
+			f.Message += offline(f.Output)
+		}
 		return f
 	}
 	f.Message = shorten(at+": "+reason(err, cmd, r), sentenceWidth)

@@ -69,6 +69,9 @@ func (s *Solver) Inspect(ctx context.Context, dockerfile []byte, spec builder.Sp
 	if err == nil {
 		var sources []source
 		if sources, err = sourcesOf(ctx, translated.State); err == nil {
+			if err := s.checkFork(sources, asked.refs, dockerfileName(spec)); err != nil {
+				return builder.Inspection{}, err
+			}
 			return asked.inspection(sources, dockerfileName(spec))
 		}
 	}

@@ -43,6 +43,9 @@ var (
 // reason says why an instruction could not be carried out.
 func reason(err error, cmd string, r builder.SolveRequest) string {
 	text := err.Error()
+	if m := denied.FindStringSubmatch(text); m != nil {
+		return refusedSentence(m[1])
+	}
 	if m := baseRef.FindStringSubmatchIndex(text); m != nil {
 		return baseSentence(text[m[2]:m[3]], text[m[1]:], cmd)
 	}

@@ -49,7 +49,7 @@ func (s *Solver) solveOpt(r builder.SolveRequest) (client.SolveOpt, error) {
 	if r.Files != nil {
 		files = r.Files
 	}
-	return client.SolveOpt{
+	opt := client.SolveOpt{
 		Frontend:      frontend,
 		FrontendAttrs: attrs,
 		LocalMounts: map[string]fsutil.FS{
@@ -63,7 +63,11 @@ func (s *Solver) solveOpt(r builder.SolveRequest) (client.SolveOpt, error) {
 		// Keeps the build out of the daemon's own history, which holds logs
 		// that nobody redacts and takes as long as a small build.
 		Internal: true,
-	}, nil
+	}
+	if r.Lane == builder.ForkLane {
+		s.confine(&opt)
+	}
+	return opt, nil
 }
 
 func frontendAttrs(r builder.SolveRequest) (map[string]string, error) {
@@ -152,7 +156,6 @@ func sourcePolicy(pins map[string]string) *policy.Policy {
 	if len(pins) == 0 {
 		return nil
 	}
-	const scheme = "docker-image://"
 	p := &policy.Policy{Version: 1}
 	for base, digest := range maps.All(pins) {
 		if strings.Contains(base, "@") || digest == "" {
@@ -160,8 +163,8 @@ func sourcePolicy(pins map[string]string) *policy.Policy {
 		}
 		p.Rules = append(p.Rules, &policy.Rule{
 			Action:   policy.PolicyAction_CONVERT,
-			Selector: &policy.Selector{Identifier: scheme + base, MatchType: policy.MatchType_EXACT},
-			Updates:  &policy.Update{Identifier: scheme + base + "@" + digest},
+			Selector: &policy.Selector{Identifier: imageScheme + base, MatchType: policy.MatchType_EXACT},
+			Updates:  &policy.Update{Identifier: imageScheme + base + "@" + digest},
 		})
 	}
 	return p

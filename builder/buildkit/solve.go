@@ -35,6 +35,7 @@ func (s *Solver) Solve(ctx context.Context, r builder.SolveRequest, log io.Write
 	if err := ctx.Err(); err != nil {
 		return builder.Solution{}, err
 	}
+	r = s.laned(r)
 	readable, broken := context.WithCancelCause(ctx)
 	defer broken(nil)
 	if r.Files != nil {
