@@ -1,0 +1,205 @@
+package github
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/charmbracelet/x/ansi"
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/extension"
+	"github.com/yuin/goldmark/text"
+)
+
+// What people and programs wrote goes into Markdown as code or as prose, so
+// that nothing in it is Markdown, pings anybody or loads an image.
+
+// code is text in a code span, on one line. "" stays "".
+func code(s string) string {
+	s = oneLine(s)
+	if s == "" {
+		return ""
+	}
+	fence := strings.Repeat("`", longestRun(s, '`')+1)
+	if strings.HasPrefix(s, "`") || strings.HasSuffix(s, "`") {
+		s = " " + s + " "
+	}
+	return fence + s + fence
+}
+
+// codeCell is a code span in a table, where a bar ends the cell even in code.
+func codeCell(s string) string { return strings.ReplaceAll(code(s), "|", `\|`) }
+
+// codes are several code spans.
+func codes(all []string) string {
+	spans := make([]string, len(all))
+	for i, s := range all {
+		spans[i] = code(s)
+	}
+	return strings.Join(spans, ", ")
+}
+
+var (
+	markup    = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", `\<`, ">", `\>`, "#", `\#`, "|", `\|`, "~", `\~`, "!", `\!`, "&", "&amp;")
+	listStart = regexp.MustCompile(`^(\d*)([-+.)])`)
+)
+
+// prose is text on one line as it stands: none of it is Markdown.
+func prose(s string) string {
+	return listStart.ReplaceAllString(markup.Replace(oneLine(s)), `$1\$2`)
+}
+
+// fenced is a block of code that nothing in it can close. tag names its
+// language.
+func fenced(s, tag string) string {
+	s = strings.TrimRight(s, "\n")
+	lines := strings.Split(s, "\n")
+	longest := 2
+	for i, line := range lines {
+		line = strings.TrimLeft(line, " \t")
+		run := len(line) - len(strings.TrimLeft(line, "`"))
+		if run > longestFence {
+			lines[i] = zeroWidth + lines[i] // no fence is that long
+			continue
+		}
+		longest = max(longest, run)
+	}
+	fence := strings.Repeat("`", longest+1)
+	return fence + tag + "\n" + strings.Join(lines, "\n") + "\n" + fence
+}
+
+const (
+	zeroWidth    = "\u200b"
+	longestFence = 32
+	// fenceRoom is how much longer than its text a block can get, but for
+	// zeroWidth on lines of backticks.
+	fenceRoom = 2*(longestFence+1) + 16
+)
+
+var pings = regexp.MustCompile(`(?i)(@|&#0*64;|&#x0*40;|&commat;)[a-z0-9]|(#|&#0*35;|&#x0*23;|&num;)[0-9]|!\[|<img`)
+
+// harmless takes the effect of names (@ada), numbers (#12) and images that
+// stand outside code.
+func harmless(md string) string {
+	source := []byte(md)
+	doc := goldmark.New(goldmark.WithExtensions(extension.GFM)).Parser().Parse(text.NewReader(source))
+	var b strings.Builder
+	at := 0
+	keep := func(s text.Segment) {
+		if s.Start < at || s.Stop > len(source) {
+			return
+		}
+		b.WriteString(tame(md[at:s.Start]))
+		b.WriteString(md[s.Start:s.Stop])
+		at = s.Stop
+	}
+	_ = ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if !entering {
+			return ast.WalkContinue, nil
+		}
+		switch n.Kind() {
+		case ast.KindCodeBlock, ast.KindFencedCodeBlock:
+			for i := range n.Lines().Len() {
+				keep(n.Lines().At(i))
+			}
+		case ast.KindCodeSpan:
+			for c := n.FirstChild(); c != nil; c = c.NextSibling() {
+				if t, ok := c.(*ast.Text); ok {
+					keep(t.Segment)
+				}
+			}
+			return ast.WalkSkipChildren, nil
+		}
+		return ast.WalkContinue, nil
+	})
+	b.WriteString(tame(md[at:]))
+	return b.String()
+}
+
+func tame(md string) string {
+	return pings.ReplaceAllStringFunc(md, func(found string) string {
+		switch {
+		case strings.HasPrefix(found, "!"):
+			return "!" + zeroWidth + "["
+		case strings.HasPrefix(found, "<"):
+			return "&lt;img"
+		}
+		return found[:len(found)-1] + zeroWidth + found[len(found)-1:]
+	})
+}
+
+// printed is what a terminal would show of a program's output in the end: no
+// escape sequences, and of lines that were written over only the last.
+func printed(s string) string {
+	s = strings.ReplaceAll(ansi.Strip(strings.ToValidUTF8(s, "\uFFFD")), "\r\n", "\n")
+	if strings.Contains(s, "\r") {
+		lines := strings.Split(s, "\n")
+		for i, line := range lines {
+			line = strings.TrimRight(line, "\r")
+			lines[i] = line[strings.LastIndexByte(line, '\r')+1:]
+		}
+		s = strings.Join(lines, "\n")
+	}
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return r
+		}
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// keepEnd keeps the last max bytes of a text: whole lines where that costs
+// little, whole characters anyhow.
+func keepEnd(s string, max int) (kept string, cut bool) {
+	if len(s) <= max {
+		return s, false
+	}
+	s = s[len(s)-max:]
+	for len(s) > 0 && !utf8.RuneStart(s[0]) {
+		s = s[1:]
+	}
+	if i := strings.IndexByte(s, '\n'); i >= 0 && i < 2000 && i+1 < len(s) {
+		s = s[i+1:]
+	}
+	return s, true
+}
+
+// keepStart keeps the first max bytes of a text, whole characters.
+func keepStart(s string, max int) (kept string, cut bool) {
+	if len(s) <= max {
+		return s, false
+	}
+	for max > 0 && !utf8.RuneStart(s[max]) {
+		max--
+	}
+	return s[:max], true
+}
+
+// clip keeps n characters of a line; the last says that it was cut.
+func clip(s string, n int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:n-1]) + "…"
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(printed(s)), " ") }
+
+func longestRun(s string, of rune) int {
+	longest, run := 0, 0
+	for _, r := range s {
+		if r != of {
+			run = 0
+			continue
+		}
+		run++
+		longest = max(longest, run)
+	}
+	return longest
+}
