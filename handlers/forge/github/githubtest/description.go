@@ -134,9 +134,6 @@ func trim(raw rawDescription) ([]byte, error) {
 		_, path, _ := strings.Cut(name, " ")
 		used[path] = true
 	}
-	for _, more := range emulated {
-		used[more] = true
-	}
 	out := rawDescription{OpenAPI: raw.OpenAPI, Info: raw.Info, Paths: map[string]json.RawMessage{}, Components: map[string]map[string]json.RawMessage{}}
 	var wanted []string
 	for path := range used {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/bradleyfalzon/ghinstallation/v2"
 	"github.com/google/go-github/v60/github"
@@ -23,6 +24,7 @@ type receiver struct {
 	mu     sync.Mutex
 	status int
 	got    []delivered
+	came   chan delivered
 }
 
 type delivered struct {
@@ -32,13 +34,15 @@ type delivered struct {
 
 func receive(t *testing.T) *receiver {
 	t.Helper()
-	r := &receiver{status: http.StatusAccepted}
+	r := &receiver{status: http.StatusAccepted, came: make(chan delivered, 1000)}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.got = append(r.got, delivered{req.Header.Get("X-GitHub-Event"), req.Header.Get("X-GitHub-Delivery"), req.Header.Get("X-Hub-Signature-256"), body})
+		d := delivered{req.Header.Get("X-GitHub-Event"), req.Header.Get("X-GitHub-Delivery"), req.Header.Get("X-Hub-Signature-256"), body}
+		r.got = append(r.got, d)
 		w.WriteHeader(r.status)
+		r.came <- d
 	}))
 	t.Cleanup(r.Close)
 	return r
@@ -48,6 +52,23 @@ func (r *receiver) answer(status int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.status = status
+}
+
+// wait answers the next delivery of an event that comes.
+func (r *receiver) wait(t *testing.T, event string) delivered {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		select {
+		case d := <-r.came:
+			if d.event == event {
+				return d
+			}
+		case <-ctx.Done():
+			t.Fatalf("no %s event came", event)
+		}
+	}
 }
 
 // take answers what came, as event names with their actions, and forgets it.

@@ -39,7 +39,7 @@ func (r *Repo) json() object {
 		"forks": 0, "forks_count": 0, "stargazers_count": 0, "watchers": 0, "watchers_count": 0, "size": 0, "open_issues": 0,
 		"open_issues_count": 0, "has_issues": true, "has_projects": true, "has_wiki": true, "has_pages": false, "has_downloads": true,
 		"has_discussions": false, "archived": false, "disabled": false, "allow_forking": true, "is_template": false,
-		"web_commit_signoff_required": false, "topics": []string{}, "visibility": visibility, "default_branch": r.defaultBranch,
+		"web_commit_signoff_required": false, "topics": []string{}, "custom_properties": object{}, "visibility": visibility, "default_branch": r.defaultBranch,
 		"created_at": stamp(r.created), "updated_at": stamp(r.pushed), "pushed_at": stamp(r.pushed),
 	}
 	for k, v := range templates {

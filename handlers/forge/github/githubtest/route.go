@@ -96,7 +96,7 @@ var routes = map[string]route{
 	"DELETE /repos/{owner}/{repo}/comments/{comment_id}":        {onRepo, "contents:write", (*Server).deleteComment},
 
 	"GET /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions":                  {onRepo, "issues:read", (*Server).listReactions},
-	"POST /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions":                 {onRepo, "issues:write", (*Server).createReaction},
+	"POST /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions":                 {onRepo, "issues:write|pull_requests:write", (*Server).createReaction},
 	"DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions/{reaction_id}": {onRepo, "issues:write", (*Server).deleteReaction},
 	"GET /repos/{owner}/{repo}/comments/{comment_id}/reactions":                         {onRepo, "metadata:read", (*Server).listReactions},
 	"POST /repos/{owner}/{repo}/comments/{comment_id}/reactions":                        {onRepo, "contents:write", (*Server).createReaction},

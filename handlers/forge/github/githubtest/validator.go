@@ -22,6 +22,10 @@ import (
 // its REST API and collects what does not fit. It may be used by several
 // servers at once.
 type Validator struct {
+	// RequestsOnly leaves the responses alone: for a peer whose answers are
+	// known to be inexact. Set it before the first use.
+	RequestsOnly bool
+
 	description *apiDescription
 
 	mu         sync.Mutex
@@ -86,7 +90,7 @@ func (v *Validator) Check(e *Exchange) {
 	}
 	route, params, found := v.description.find(req)
 	if !found {
-		v.add("%s: GitHub's description has no such operation", what)
+		v.add("%s: no such operation in what githubtest knows of GitHub's description (route.go)", what)
 		return
 	}
 	options := &openapi3filter.Options{
@@ -97,7 +101,7 @@ func (v *Validator) Check(e *Exchange) {
 	if err := openapi3filter.ValidateRequest(ctx, in); err != nil {
 		v.report(route, "request", what, err)
 	}
-	if e.Failed || e.Status == http.StatusNotModified || e.Status >= 500 {
+	if v.RequestsOnly || e.Failed || e.Status == http.StatusNotModified || e.Status >= 500 {
 		return
 	}
 	out := &openapi3filter.ResponseValidationInput{
