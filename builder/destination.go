@@ -48,13 +48,15 @@ func (p *planner) target(img config.Image) (t target, refusal string) {
 			}
 		}
 	}
-	t.triggers = authority.Triggers
+	if !p.fork() {
+		t.triggers = authority.Triggers
+	}
 	var err error
 	t.repository, err = p.repository(authority, several)
 	if err != nil {
 		return t, err.Error()
 	}
-	if img.Repository != "" && qualify(p.Registry, img.Repository) != t.repository {
+	if !p.fork() && img.Repository != "" && qualify(p.Registry, img.Repository) != t.repository {
 		t.warnings = append(t.warnings, fmt.Sprintf(
 			"repository %s of image %s is not used: for %s it is read from the file of %s, and this goes to %s",
 			img.Repository, img.Name, p.subject, p.authorityName(), t.repository))
@@ -213,7 +215,7 @@ func planUpload(in PlanInput, d *Decision) {
 	var tags []string
 	for _, tag := range e.Request.Tags {
 		if !ValidTag(tag) {
-			fail("%q is no tag: letters, digits, _ . and -, at most 128, neither . nor - first", clip(tag, 60))
+			fail("%s", noTag(tag))
 			return
 		}
 		if !slices.Contains(tags, tag) {
@@ -223,7 +225,7 @@ func planUpload(in PlanInput, d *Decision) {
 	image := orText(e.Request.Image, path.Base(name))
 	d.Builds = []Build{{
 		ID: BuildID(e, image, ""), EventID: e.ID, EventKind: e.Kind, Repository: e.Repository,
-		Image: image, Lane: TrustedLane, Priority: priorityOf(e.Kind), Actor: e.Actor,
+		Image: image, Lane: TrustedLane, Priority: PriorityCommand, Actor: e.Actor,
 		Spec: Spec{Context: ".", Dockerfile: "Dockerfile", Inline: e.Request.Dockerfile, NoCache: e.Request.NoCache},
 
 		Destination: name, Tags: tags, Seq: e.Seq, AcceptedAt: e.AcceptedAt,

@@ -2,7 +2,6 @@ package builder
 
 import (
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/registry-build/registry-build/config"
@@ -112,23 +111,31 @@ type PlanInput struct {
 // reads no clock and does no I/O but for Go's table of time zones.
 //
 // A build by hand of a ref is matched like a push of it, except that
-// `automatic: false` does not stop it. Of a commit without a ref it builds
-// every image (or the one that was asked for) as its entry in the file says,
-// without any rule, and tags it with the commit's short id only: whoever asks
-// for a commit wants that image, and wants no tag to move for it.
+// `automatic: false`, a pause and `paths` do not stop it. Of a commit without a
+// ref it builds every image (or those that were asked for) as its entry in the
+// file says, without any rule, and tags it with the commit's short id only:
+// whoever asks for a commit wants that image, and wants no tag to move for it,
+// but for those of a promotion.
+//
+// What a fork sent is built in its own lane, whatever kind of event it is: no
+// tags, no triggers.
 func Plan(in PlanInput) Decision {
 	e := in.Event
 	d := Decision{EventID: e.ID}
+	if in.Base != nil {
+		d.Changes = Compare(in.Base, in.File, e.Repository.Name)
+	}
+	subject := subjectOfEvent(e)
 	switch {
 	case e.Kind == BranchDeleted:
 		d.CancelRef = e.Ref
-		d.Reasons = []Reason{{Message: fmt.Sprintf("%s is deleted: there is nothing to build", subjectOf(e.Ref))}}
+		d.Reasons = []Reason{{Message: fmt.Sprintf("%s is deleted: there is nothing to build", subject)}}
 	case e.Kind == TagDeleted:
-		d.Reasons = []Reason{{Message: fmt.Sprintf("%s is deleted: its image stays", subjectOf(e.Ref))}}
+		d.Reasons = []Reason{{Message: fmt.Sprintf("%s is deleted: its image stays", subject)}}
 	case e.Request != nil && e.Request.Dockerfile != "":
 		planUpload(in, &d)
 	case e.Commit == "":
-		d.Failure = &Failure{Stage: StageSource, Message: fmt.Sprintf("%s names no commit", subjectOf(e.Ref))}
+		d.Failure = &Failure{Stage: StageSource, Message: fmt.Sprintf("%s names no commit", subject)}
 	case in.File == nil:
 		d.Hint = fmt.Sprintf("no %s at %s: to build the Dockerfile at the root, commit one with the line: images: [{dockerfile: Dockerfile}]",
 			buildFileName, shortCommit(e.Commit))
@@ -136,166 +143,4 @@ func Plan(in PlanInput) Decision {
 		newPlanner(in, &d).plan()
 	}
 	return d
-}
-
-// planner holds what planning one event needs at every image and rule.
-type planner struct {
-	PlanInput
-	decision *Decision
-	subject  subject
-	zone     *time.Location
-	zoneName string
-	owners   map[string]string // TagOwners with this decision's
-	taken    map[string]string // image repository:tag -> which build of this decision puts it
-}
-
-func newPlanner(in PlanInput, d *Decision) *planner {
-	p := &planner{PlanInput: in, decision: d, subject: subjectOf(in.Event.Ref), taken: map[string]string{}}
-	p.owners = maps.Clone(in.TagOwners)
-	if p.owners == nil {
-		p.owners = map[string]string{}
-	}
-	p.zone, p.zoneName = time.UTC, "UTC"
-	for _, name := range []string{in.File.Timezone, in.Timezone} {
-		if name == "" {
-			continue
-		}
-		// Both files were checked when they were read. Where this machine
-		// knows less than that one, UTC is better than no build.
-		if zone, err := time.LoadLocation(name); err == nil {
-			p.zone, p.zoneName = zone, name
-		}
-		break
-	}
-	return p
-}
-
-func (p *planner) plan() {
-	images := p.images(p.File)
-	only := ""
-	if p.Event.Request != nil {
-		only = p.Event.Request.Image
-	}
-	found := only == ""
-	for _, img := range images {
-		if only != "" && img.Name != only {
-			continue
-		}
-		found = true
-		p.image(img)
-	}
-	if !found {
-		p.decision.Reasons = append(p.decision.Reasons, Reason{Image: only, Error: true, Message: unknownImage(only, images)})
-	}
-}
-
-// image decides one image. What goes wrong with it stops no other image.
-func (p *planner) image(img config.Image) {
-	t, refusal := p.target(img)
-	if refusal != "" {
-		p.refuse(img, nil, refusal)
-		return
-	}
-	if p.Event.Kind == Requested && p.Event.Ref == "" {
-		p.build(img, nil, "", nil, t)
-		return
-	}
-	var reasons []Reason
-	matched := ""
-	seen := map[string]int{}
-	for _, r := range img.Rules {
-		text := r.String()
-		seen[text]++
-		reason := Reason{Image: img.Name, Rule: text, Line: r.Pos.Line}
-		if matched != "" && img.Match != config.MatchAll {
-			reason.Message = fmt.Sprintf("not tried: %s matches first", matched)
-			reasons = append(reasons, reason)
-			continue
-		}
-		groups, why := matchRule(r, p.subject)
-		if why != "" {
-			reason.Message = why
-			reasons = append(reasons, reason)
-			continue
-		}
-		matched = text
-		if !p.automatic(r) {
-			reason.Message = "it matches, but automatic is false: it builds when it is asked for by hand"
-			reasons = append(reasons, reason)
-			continue
-		}
-		p.build(img, &r, ruleKey(text, seen[text]), groups, t)
-	}
-	if matched == "" {
-		p.decision.Reasons = append(p.decision.Reasons,
-			Reason{Image: img.Name, Line: img.Pos.Line, Message: fmt.Sprintf("no rule matches %s", p.subject)})
-	}
-	p.decision.Reasons = append(p.decision.Reasons, reasons...)
-}
-
-// automatic reports whether the rule builds by itself: the rule's word goes
-// before the file's, and somebody's who asks before both.
-func (p *planner) automatic(r config.Rule) bool {
-	switch {
-	case p.Event.Kind == Requested:
-		return true
-	case r.Automatic != nil:
-		return *r.Automatic
-	}
-	return p.File.Automatic
-}
-
-// build adds the build of an image by a rule, or by none for a commit that was
-// asked for. key tells the image's rules apart.
-func (p *planner) build(img config.Image, r *config.Rule, key string, groups map[string]string, t target) {
-	e := p.Event
-	s := p.scope(groups)
-	spec, err := specOf(img, r, s)
-	if err != nil {
-		p.refuse(img, r, err.Error())
-		return
-	}
-	spec.NoCache = spec.NoCache || e.Request != nil && e.Request.NoCache
-	tags, warnings, err := p.tags(r, s, t.repository, fmt.Sprintf("image %s by %q", img.Name, key))
-	if err != nil {
-		p.refuse(img, r, err.Error())
-		return
-	}
-	b := Build{
-		ID: BuildID(e, img.Name, key), EventID: e.ID, EventKind: e.Kind, Repository: e.Repository,
-		Image: img.Name, Lane: TrustedLane, Priority: priorityOf(e.Kind),
-		Ref: e.Ref, Commit: e.Commit, Actor: e.Actor, Spec: spec,
-		Destination: t.repository, Tags: tags, Triggers: t.triggers,
-		Warnings: append(t.warnings[:len(t.warnings):len(t.warnings)], warnings...),
-		Timezone: p.zoneName, Seq: e.Seq, Generation: p.Generation, AcceptedAt: e.AcceptedAt,
-	}
-	if r != nil {
-		b.Rule = r.String()
-	}
-	if e.Kind == BranchPushed {
-		b.Lineage = e.Repository.Key() + "|" + img.Name + "|" + e.Ref
-		if img.Match == config.MatchAll {
-			// The builds of one event must not supersede each other.
-			b.Lineage += "|" + key
-		}
-	}
-	p.decision.Builds = append(p.decision.Builds, b)
-}
-
-func (p *planner) refuse(img config.Image, r *config.Rule, message string) {
-	reason := Reason{Image: img.Name, Line: img.Pos.Line, Message: message, Error: true}
-	if r != nil {
-		reason.Rule, reason.Line = r.String(), r.Pos.Line
-	}
-	p.decision.Reasons = append(p.decision.Reasons, reason)
-}
-
-func priorityOf(k EventKind) Priority {
-	switch k {
-	case Requested:
-		return PriorityCommand
-	case TagPushed:
-		return PriorityTag
-	}
-	return PriorityBranch
 }

@@ -2,18 +2,54 @@ package builder
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/registry-build/registry-build/config"
 )
 
-// subject is the ref that rules are held against. At most one of branch and
-// tag is set; name is whichever there is.
-type subject struct{ ref, branch, tag, name string }
+// subject is what rules are held against. At most one of branch, tag and pull
+// is set; name is whichever there is.
+type subject struct {
+	ref, branch, tag, name string
+	pull                   int    // number of the pull request
+	queue                  string // the branch that a merge queue made; then pull may be 0
+}
+
+// subjectOfEvent knows what an event's ref alone does not tell.
+func subjectOfEvent(e Event) subject {
+	switch {
+	case e.Kind == PullChanged && e.Pull != nil:
+		return subjectOf(PullRef(e.Pull.Number))
+	case e.Kind != MergeQueued:
+		return subjectOf(e.Ref)
+	}
+	s := subject{ref: e.Ref, queue: strings.TrimPrefix(e.Ref, "refs/heads/")}
+	s.name = s.queue
+	if e.Pull != nil {
+		s.pull = e.Pull.Number
+	} else if m := queuedPull.FindStringSubmatch(s.queue); m != nil {
+		s.pull, _ = strconv.Atoi(m[1])
+	}
+	if s.pull > 0 {
+		s.name = pullName(s.pull)
+	}
+	return s
+}
+
+// queuedPull finds the pull request in the name of a merge queue's branch,
+// which GitHub makes: gh-readonly-queue/main/pr-12-<commit>.
+var queuedPull = regexp.MustCompile(`/pr-([1-9][0-9]{0,8})-[0-9a-f]+$`)
+
+// pullName is what ${refName} is for a pull request.
+func pullName(number int) string { return "pr-" + strconv.Itoa(number) }
 
 func subjectOf(ref string) subject {
 	s := subject{ref: ref}
-	if name, ok := strings.CutPrefix(ref, "refs/heads/"); ok {
+	if number, ok := ParsePullRef(ref); ok {
+		s.pull, s.name = number, pullName(number)
+	} else if name, ok := strings.CutPrefix(ref, "refs/heads/"); ok {
 		s.branch, s.name = name, name
 	} else if name, ok := strings.CutPrefix(ref, "refs/tags/"); ok {
 		s.tag, s.name = name, name
@@ -25,6 +61,12 @@ func subjectOf(ref string) subject {
 
 func (s subject) String() string {
 	switch {
+	case s.queue != "" && s.pull > 0:
+		return fmt.Sprintf("the merge queue's group of pull request %d", s.pull)
+	case s.queue != "":
+		return "the merge queue's group " + s.queue
+	case s.pull > 0:
+		return fmt.Sprintf("pull request %d", s.pull)
 	case s.branch != "":
 		return "branch " + s.branch
 	case s.tag != "":
@@ -50,17 +92,20 @@ func ruleKey(text string, nth int) string {
 func matchRule(r config.Rule, s subject) (groups map[string]string, why string) {
 	var pattern *config.Pattern
 	var name, plural, what string
+	pull := s.pull > 0 || s.queue != ""
 	switch {
 	case r.Branch != nil:
 		pattern, name, plural, what = r.Branch, s.branch, "branches", "branch"
 	case r.Tag != nil:
 		pattern, name, plural, what = r.Tag, s.tag, "tags", "tag"
 	case r.Ref != nil:
-		pattern, name, plural, what = r.Ref, s.ref, "refs", "ref"
+		pattern, name, plural, what = r.Ref, s.ref, "pushed refs", "ref"
+	case pull:
+		return nil, ""
 	default:
 		return nil, fmt.Sprintf("it is for pull requests, and this is %s", s)
 	}
-	if name == "" {
+	if name == "" || pull {
 		return nil, fmt.Sprintf("it is for %s, and this is %s", plural, s)
 	}
 	groups, ok := pattern.Match(name)

@@ -2,6 +2,7 @@ package builder
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/registry-build/registry-build/config"
 )
@@ -39,6 +40,9 @@ func (p *planner) scope(groups map[string]string) *scope {
 		if text != "" {
 			s.vars[name] = value{text, fromRef}
 		}
+	}
+	if p.subject.pull > 0 {
+		s.vars["number"] = value{strconv.Itoa(p.subject.pull), fromRef}
 	}
 	for name, text := range groups {
 		s.vars[name] = value{text, fromRef} // "" where the group took no part

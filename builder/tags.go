@@ -22,6 +22,23 @@ const (
 // from sharing one by accident. build names this build in what the others are
 // told. The error is a sentence for the pusher.
 func (p *planner) tags(r *config.Rule, s *scope, image, build string) (tags, warnings []string, err error) {
+	asked := []string(nil)
+	if p.Event.Request != nil && r == nil {
+		asked = p.Event.Request.Tags
+	}
+	switch {
+	case p.fork() && (len(asked) > 0 || r != nil && len(r.Tags) > 0):
+		return nil, []string{"a fork's build puts no tags"}, nil
+	case p.fork(), p.subject.queue != "":
+		return nil, nil, nil // a merge queue only wants to know whether it builds
+	case len(asked) > 0:
+		expanded, err := promoted(asked)
+		if err != nil {
+			return nil, nil, err
+		}
+		tags, warnings = p.put(expanded, image, build)
+		return tags, warnings, nil
+	}
 	templates, err := templatesOf(r)
 	if err != nil {
 		return nil, nil, err
@@ -37,7 +54,30 @@ func (p *planner) tags(r *config.Rule, s *scope, image, build string) (tags, war
 			return nil, nil, invalidTag(t, v.text, p.subject)
 		}
 	}
-	for _, v := range expanded { // all are valid: only now one may be claimed
+	// All are valid: only now one may be claimed.
+	tags, warnings = p.put(expanded, image, build)
+	return tags, warnings, nil
+}
+
+// promoted are the tags that somebody asked for by name.
+func promoted(asked []string) ([]value, error) {
+	var out []value
+	for _, tag := range asked {
+		if !ValidTag(tag) {
+			return nil, noTag(tag)
+		}
+		out = append(out, value{text: tag})
+	}
+	return out, nil
+}
+
+func noTag(tag string) error {
+	return fmt.Errorf("%q is no tag: letters, digits, _ . and -, at most %d, neither . nor - first", clip(tag, 60), maxTag)
+}
+
+// put claims tags for a build, and says why it does not get some of them.
+func (p *planner) put(expanded []value, image, build string) (tags, warnings []string) {
+	for _, v := range expanded {
 		tag, warning := p.claim(image, v)
 		if warning != "" {
 			warnings = append(warnings, warning)
@@ -55,7 +95,7 @@ func (p *planner) tags(r *config.Rule, s *scope, image, build string) (tags, war
 	for _, tag := range tags {
 		p.taken[image+":"+tag] = build
 	}
-	return tags, warnings, nil
+	return tags, warnings
 }
 
 func templatesOf(r *config.Rule) ([]config.Template, error) {
