@@ -52,6 +52,34 @@ func TestBuildsAreListedAndFiltered(t *testing.T) {
 	}
 }
 
+// A pull request's would-be merge is built, and people look at its head.
+func TestBuildsOfACommitAreAlsoThoseShownOnIt(t *testing.T) {
+	s := storetest.New(t, store.Options{})
+	l := undecided(t, s, pullEvent("p1", builder.PullChanged, "a", "head"))
+	merged, plain := planned("01", l.Event), planned("02", l.Event)
+	merged.Commit, merged.ShownOn = "merge", "head"
+	plain.ShownOn = "head"
+	if err := s.Decide(ctx, l, builder.Decision{Builds: []builder.Build{merged, plain}}); err != nil {
+		t.Fatal(err)
+	}
+	for commit, want := range map[string][]string{"head": {"02", "01"}, "merge": {"01"}, "none": nil, "": {"02", "01"}} {
+		records, _, err := s.Builds(ctx, builder.BuildFilter{Commit: commit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range records {
+			got = append(got, r.ID)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("of %q (-want +got):\n%s", commit, diff)
+		}
+	}
+	if r := record(t, s, "01"); r.Commit != "merge" || r.StatusCommit() != "head" {
+		t.Errorf("%+v", r.Build)
+	}
+}
+
 func TestDelete(t *testing.T) {
 	s := storetest.New(t, store.Options{})
 	if err := s.Delete(ctx, "none"); !errors.Is(err, builder.ErrNotFound) {

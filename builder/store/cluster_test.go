@@ -2,6 +2,9 @@ package store_test
 
 import (
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/builder/store"
@@ -45,8 +48,14 @@ func TestOneBuildInClusterMode(t *testing.T) {
 	if err := s.PutTriggerRun(ctx, builder.TriggerRun{BuildID: "b1", Trigger: "tell"}); err != nil {
 		t.Error(err)
 	}
+	if tail, _, err := s.LogTail(ctx, "b1", 3); err != nil {
+		t.Errorf("tail %q, %v", tail, err)
+	}
 	finish(t, s, l, builder.Succeeded)
 	w.Close()
+	if tail, _, err := s.LogTail(ctx, "b1", 3); tail != "ne\n" || err != nil {
+		t.Errorf("tail %q, %v", tail, err)
+	}
 	if got := text(readLog(t, s, "", true)); got != "line\n" {
 		t.Errorf("log %q", got)
 	}
@@ -59,5 +68,36 @@ func TestOneBuildInClusterMode(t *testing.T) {
 	}
 	if err := s.Delete(ctx, "b1"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAppInClusterMode(t *testing.T) {
+	s := store.New(storetest.StartCluster(t), store.Options{PerRepository: 10})
+	go s.Run(t.Context())
+	a, b := installed("a", "1"), installed("b", "1")
+	known(t, s, a, "a")
+	known(t, s, b, "b")
+	if diff := cmp.Diff(everything, knows(t, s, a)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	decided(t, s, pullEvent("p1", builder.PullChanged, "c", "c1"), builder.Decision{})
+	decided(t, s, pullEvent("p2", builder.PullClosed, "c", "c1"), builder.Decision{StopRef: pull5, Untag: 5})
+	if d, err := s.Latest(ctx, "git:acme/c", pull5); err != nil || d.EventID != "p1" {
+		t.Errorf("latest: %q, %v", d.EventID, err)
+	}
+	decided(t, s, withdrawal("w1", a), builder.Decision{StopAll: "because"})
+	decided(t, s, withdrawal("w2", builder.Repository{Forge: "github"}), builder.Decision{StopInstallation: "1"})
+	if got := knows(t, s, b); len(got) > 0 {
+		t.Errorf("of the withdrawn one is known: %q", got)
+	}
+	remark(t, s, onPull, builder.Remark{Topic: "e1", Text: "one", Seq: 1})
+	if err := s.Memory().Remember(ctx, "k", "v", time.Hour); err != nil {
+		t.Error(err)
+	}
+	if won, err := s.Memory().Claim(ctx, "k", "w", time.Hour); won || err != nil {
+		t.Errorf("claim: %t, %v", won, err)
+	}
+	if v, err := s.Memory().Recall(ctx, "k"); v != "v" || err != nil {
+		t.Errorf("recalled %q, %v", v, err)
 	}
 }

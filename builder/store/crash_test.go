@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/builder/store"
 	"github.com/registry-build/registry-build/builder/store/storetest"
@@ -82,6 +84,72 @@ func TestNothingAcceptedIsLostByAKill(t *testing.T) {
 	wantState(t, s, "b1", builder.Succeeded)
 }
 
+// What a call has said is done is there after kill -9.
+func TestWhatWasDoneSurvivesAKill(t *testing.T) {
+	server := storetest.Start(t)
+	s := server.Store(t, store.Options{PerRepository: 10})
+	known(t, s, installed("a", "1"), "a")
+	known(t, s, installed("gone", "2"), "gone")
+	enqueue(t, s, pullEvent("p1", builder.PullChanged, "b", "c1"), "pull")
+	decided(t, s, pullEvent("p2", builder.PullClosed, "b", "c1"), builder.Decision{StopRef: pull5, Untag: 5})
+	decided(t, s, withdrawal("w", installed("gone", "2")), builder.Decision{StopInstallation: "2"})
+	remark(t, s, onPull, builder.Remark{Topic: "e1", Text: "one", Seq: 1})
+	if err := s.Memory().Remember(ctx, "k", "v", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if won, err := s.Memory().Claim(ctx, "c", "v", time.Hour); !won || err != nil {
+		t.Fatalf("claim: %t, %v", won, err)
+	}
+	_, carried := effects(t, s), nextEffectOf(t, s, "a-queued")
+	if err := s.Retry(ctx, carried, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Cancel(ctx, "a-queued", "by ada"); err != nil {
+		t.Fatal(err)
+	}
+
+	server.Kill(t)
+	server.Restart(t)
+	s = server.Store(t, store.Options{PerRepository: 10})
+	if want, got := []string{"build a-queued"}, effects(t, s); !sameSet(got, want) {
+		t.Errorf("effects %q, want %q", got, want)
+	}
+	wantCancelled(t, s, "pull", "by the closing of pull request 5")
+	wantCancelled(t, s, "gone-queued", "by the removal of the app")
+	if diff := cmp.Diff(everything, knows(t, s, installed("a", "1"))); diff != "" {
+		t.Errorf("of a (-want +got):\n%s", diff)
+	}
+	if got := knows(t, s, installed("gone", "2")); len(got) > 0 {
+		t.Errorf("of the withdrawn one is known: %q", got)
+	}
+	if d, err := s.Latest(ctx, "git:acme/b", pull5); err != nil || d.EventID != "p1" {
+		t.Errorf("latest: %q, %v", d.EventID, err)
+	}
+	if all := remark(t, s, onPull); len(all.Remarks) != 1 || !all.Shown {
+		t.Errorf("thread: %+v", all)
+	}
+	if v, err := s.Memory().Recall(ctx, "k"); v != "v" || err != nil {
+		t.Errorf("recalled %q, %v", v, err)
+	}
+	if won, err := s.Memory().Claim(ctx, "c", "w", time.Hour); won || err != nil {
+		t.Errorf("claimed again: %t, %v", won, err)
+	}
+}
+
+// nextEffectOf has the build's report leased.
+func nextEffectOf(t testing.TB, s *store.Store, id string) *builder.Effect {
+	t.Helper()
+	l := claim(t, s, "w", id)
+	e := nextEffect(t, s)
+	if e.ID != id {
+		t.Fatalf("effect of %s, want %s", e.ID, id)
+	}
+	if err := s.Release(ctx, l); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
 func TestCallsOnADeadServerFailQuickly(t *testing.T) {
 	server := storetest.Start(t)
 	s := server.Store(t, store.Options{})
@@ -101,6 +169,14 @@ func TestCallsOnADeadServerFailQuickly(t *testing.T) {
 		"Cancel":        func() error { _, err := s.Cancel(ctx, "b1", "by ada"); return err },
 		"PutStatus":     func() error { _, err := s.PutStatus(ctx, builder.Report{}); return err },
 		"PutTriggerRun": func() error { return s.PutTriggerRun(ctx, builder.TriggerRun{}) },
+		"Remark":        func() error { _, err := s.Remark(ctx, onPull, builder.Remark{Topic: "e1", Text: "x"}); return err },
+		"Latest":        func() error { _, err := s.Latest(ctx, "git:acme/a", "refs/heads/main"); return err },
+		"Recall":        func() error { _, err := s.Memory().Recall(ctx, "k"); return err },
+		"Remember":      func() error { return s.Memory().Remember(ctx, "k", "v", time.Hour) },
+		"Claim":         func() error { _, err := s.Memory().Claim(ctx, "k", "v", time.Hour); return err },
+		"LogTail":       func() error { _, _, err := s.LogTail(ctx, "b1", 100); return err },
+		"SeedHeads":     func() error { _, err := s.SeedHeads(ctx, "git:acme/a", map[string]string{"r": "c"}); return err },
+		"Active":        func() error { _, err := s.ActiveRepositories(ctx, longAgo); return err },
 		"Positions":     func() error { _, err := s.Tags().Positions(ctx, "r", []string{"t"}); return err },
 		"ReadLog": func() (err error) {
 			for _, err = range s.ReadLog(ctx, "b1", "", false) {

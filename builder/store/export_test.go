@@ -137,3 +137,11 @@ func (s *Store) AppendLog(t testing.TB, l *builder.Lease, data string) {
 		t.Fatalf("append to log: kept %t, %v", kept, err)
 	}
 }
+
+// ActiveAt makes the repository's last event as old as that.
+func (s *Store) ActiveAt(t testing.TB, repo string, at time.Time) {
+	t.Helper()
+	if err := s.client.ZAdd(context.Background(), activeKey(), z(float64(at.UnixMilli()), repo)).Err(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -34,7 +33,7 @@ func (s *Store) Repository(ctx context.Context, key string) (builder.Repository,
 // Repositories that we were shut out of are absent.
 func (s *Store) ActiveRepositories(ctx context.Context, since time.Time) ([]builder.Repository, error) {
 	keys, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{
-		Key: activeKey(), Start: strconv.FormatInt(since.UnixMilli(), 10), Stop: "+inf", ByScore: true, Rev: true,
+		Key: activeKey(), Start: "+inf", Stop: since.UnixMilli(), ByScore: true, Rev: true,
 	}).Result()
 	if err != nil {
 		return nil, fmt.Errorf("active repositories: %w", classify(ctx, err))
