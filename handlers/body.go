@@ -19,25 +19,29 @@ const (
 
 // readBody reads a body of at most most bytes: 413 for a larger one, 408 for
 // one that dribbles in, so that nobody holds a connection for ever.
-func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+func readBody(w http.ResponseWriter, r *http.Request, most int64, within time.Duration) ([]byte, error) {
 	tooLarge := refuse(http.StatusRequestEntityTooLarge, "the body is larger than %s", size(most))
 	if r.ContentLength > most {
 		return nil, tooLarge // before 25 MiB of it are read
 	}
 	control := http.NewResponseController(w)
-	control.SetReadDeadline(time.Now().Add(bodyLimit))
+	control.SetReadDeadline(time.Now().Add(within))
 	defer control.SetReadDeadline(time.Time{})
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	var body bytes.Buffer
+	if r.ContentLength > 0 {
+		body.Grow(int(r.ContentLength) + bytes.MinRead) // it takes this much and no more
+	}
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, most))
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
 		return nil, tooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, refuse(http.StatusRequestTimeout, "the body did not arrive within %s", bodyLimit)
+		return nil, refuse(http.StatusRequestTimeout, "the body did not arrive within %s", within)
 	case err != nil:
 		return nil, refuse(http.StatusBadRequest, "the body cannot be read to its end: %v", err)
 	}
-	return body, nil
+	return body.Bytes(), nil
 }
 
 func size(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }
@@ -45,7 +49,7 @@ func size(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }
 // readJSON decodes a body strictly: a key that we do not know would be
 // ignored silently, and the person would wait for what it asked.
 func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
-	body, err := readBody(w, r, maxRequestBody)
+	body, err := readBody(w, r, maxRequestBody, bodyLimit)
 	if err != nil {
 		return err
 	}

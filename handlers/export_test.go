@@ -1,6 +1,11 @@
 package handlers
 
-import "github.com/registry-build/registry-build/builder"
+import (
+	"fmt"
+
+	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge"
+)
 
 // Patterns names every route, as "GET /path".
 func Patterns() []string {
@@ -13,3 +18,17 @@ func Patterns() []string {
 
 // States is what ?state= takes.
 func States() []builder.State { return states }
+
+// Limits are sentences of README.md, with the numbers of the code.
+func Limits() []string {
+	return []string{
+		"up to " + size(forge.MaxBody) + ", its signature",
+		"take " + size(maxBodies) + " at most",
+		fmt.Sprintf("up to %d KiB, nearly all", smallBody>>10),
+		fmt.Sprintf("waits up to %d s for room", int(bodiesWait.Seconds())),
+		fmt.Sprintf("has %d s to arrive", int(hookLimit.Seconds())),
+		fmt.Sprintf("first %d KiB of a comment", maxComment>>10),
+		"a line of up to 1,000 bytes",
+		"registry_build_deliveries_total", "registry_build_delivery_duration_seconds",
+	}
+}

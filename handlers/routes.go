@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/handlers/forge"
 )
@@ -85,6 +87,7 @@ type Server struct {
 	Forges       map[string]forge.Verifier // by instance: those that send webhooks
 	Registry     func() string             // host of the embedded registry, for pull references
 	URL          func() string             // how people reach us
+	Metrics      *prometheus.Registry      // gets ours, and is what /metrics shows; nil: none
 	Log          *slog.Logger
 }
 
@@ -97,9 +100,10 @@ type route struct {
 // table is everything this package answers; README.md is its reference.
 func (s *Server) table() []route {
 	return []route{
-		{"POST", "/hooks/{forge}", s.webhook},
+		{"POST", "/hooks/{forge}", s.newIntake().deliver},
 		{"GET", "/healthz", s.healthz},
 		{"GET", "/readyz", s.readyz},
+		{"GET", "/metrics", s.asCaller(s.serveMetrics())},
 		{"GET", "/api/v1/builds", s.asCaller(s.listBuilds)},
 		{"POST", "/api/v1/builds", s.asCaller(s.requestBuild)},
 		{"GET", "/api/v1/builds/{id}", s.asCaller(s.getBuild)},
