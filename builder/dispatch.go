@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -92,6 +91,13 @@ type Past interface {
 	Cancel(ctx context.Context, id, reason string) (State, error)
 }
 
+// Positions knows where refs stand.
+type Positions interface {
+	// Head returns where the ref stands: nil where it was never seen, no
+	// Commit where it is deleted.
+	Head(ctx context.Context, repoKey, ref string) (*Position, error)
+}
+
 const (
 	extendEvery   = 5 * time.Second
 	decideLimit   = 2 * time.Minute // a fetch that hangs is tried again
@@ -101,18 +107,22 @@ const (
 
 // Dispatcher decides what events come to, one at a time for a repository.
 type Dispatcher struct {
-	Inbox    Inbox
-	Sources  Sources
-	Forges   map[string]Forge // by instance; those that have people and pull requests
-	Past     Past
-	Registry string          // default registry: host[/prefix]; "" is the embedded one
-	Policy   []config.Policy // what repositories may push elsewhere
-	Timezone string          // for times in tags where the file names none
-	Merge    map[string]bool // forge instances whose pull requests are built as if merged
-	Suggest  map[string]bool // … where commits without a build file get a suggestion
-	Name     string          // of this process, for leases
-	Parallel int             // repositories decided at the same time
-	Log      *slog.Logger
+	Inbox     Inbox
+	Sources   Sources
+	Forges    map[string]Forge // by instance; those that have people and pull requests
+	Past      Past             // for commands
+	Positions Positions        // for commands
+	Registry  string           // default registry: host[/prefix]; "" is the embedded one
+	Policy    []config.Policy  // what repositories may push elsewhere
+	Timezone  string           // for times in tags where the file names none
+	Merge     map[string]bool  // forge instances whose pull requests are built as if merged
+	Suggest   map[string]bool  // … where commits without a build file get a suggestion
+	Name      string           // of this process, for leases
+	Parallel  int              // repositories decided at the same time
+	Log       *slog.Logger
+
+	// Seed is called when we are let into a repository. May be nil.
+	Seed func(ctx context.Context, repo Repository) error
 }
 
 // Run decides events until ctx ends and waits for those in hand.
@@ -152,12 +162,13 @@ func (d *Dispatcher) dispatch(ctx context.Context, l *EventLease) {
 	decision, err := d.decide(limited, l)
 	hurry()
 	done()
+	var later Later
 	switch {
 	case err == nil:
 	case errors.Is(context.Cause(held), ErrLeaseLost):
 		return // somebody else decides it
-	case l.Attempt < giveUpOnEvent:
-		wait := min(time.Second<<min(l.Attempt, 20), deferAtMost)
+	case errors.As(err, &later) || l.Attempt < giveUpOnEvent: // a limit of the forge's passes, however long it takes
+		wait := min(max(time.Second<<min(l.Attempt, 20), later.Wait), deferAtMost)
 		log.Warn("event deferred", "attempt", l.Attempt, "wait", wait, "err", err)
 		if err := d.Inbox.Defer(work, l, wait); err != nil {
 			log.Error("defer event", "err", err)
@@ -196,118 +207,6 @@ func (d *Dispatcher) extend(ctx context.Context, lose context.CancelCauseFunc, l
 			}
 		}
 	}
-}
-
-// decide reads what the event is about and plans it. What the pusher can
-// mend is part of the decision; an error means that trying again may help.
-func (d *Dispatcher) decide(ctx context.Context, l *EventLease) (Decision, error) {
-	e := l.Event
-	var head *Position
-	in := PlanInput{Event: e, Registry: d.Registry, Policy: d.Policy, Timezone: d.Timezone, TagOwners: l.TagOwners}
-	if e.Ref != "" {
-		next, stale, err := Order(l.Head, e, func(ancestor, commit string) (bool, error) {
-			return d.descends(ctx, e.Repository, ancestor, commit)
-		})
-		if err != nil {
-			return Decision{}, err
-		}
-		if stale {
-			return Decision{Reasons: []Reason{{Message: fmt.Sprintf("%s: this was overtaken, the ref has moved on already", e.Ref)}}}, nil
-		}
-		in.Generation = next.Generation
-		if e.Kind != Requested {
-			head = &next
-		}
-	}
-	decision, err := d.plan(ctx, in)
-	decision.Head = head
-	return decision, err
-}
-
-// descends opens commit to look into its history. One that is gone has none.
-func (d *Dispatcher) descends(ctx context.Context, repo Repository, ancestor, commit string) (bool, error) {
-	src, err := d.Sources.Open(ctx, repo, commit)
-	var f *Failure
-	if errors.As(err, &f) || errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer src.Close()
-	return src.Descends(ctx, ancestor, commit)
-}
-
-func (d *Dispatcher) plan(ctx context.Context, in PlanInput) (Decision, error) {
-	if in.Event.Commit == "" { // a deletion, or an uploaded Dockerfile
-		return Plan(in), nil
-	}
-	src, err := d.Sources.Open(ctx, in.Event.Repository, in.Event.Commit)
-	if err != nil {
-		return asDecision(err)
-	}
-	defer src.Close()
-	file, diags, err := readBuildFile(ctx, src)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return Plan(in), nil // which tells what to write
-	case err != nil:
-		return asDecision(err)
-	case len(diags) > 0:
-		return Decision{Invalid: diags}, nil
-	}
-	in.File = file
-	if in.Trusted, err = d.trusted(ctx, in.Event); err != nil {
-		return asDecision(err)
-	}
-	return Plan(in), nil
-}
-
-// trusted returns the file that credentials, triggers and other image
-// repositories are read from: nil where the event's ref has that authority
-// itself, else the default branch's, empty where that has none. So nobody
-// deploys by editing the file on a feature branch.
-func (d *Dispatcher) trusted(ctx context.Context, e Event) (*config.BuildFile, error) {
-	defaultRef := "refs/heads/" + e.Repository.DefaultBranch
-	if e.Protected || e.Ref == defaultRef {
-		return nil, nil
-	}
-	none := &config.BuildFile{}
-	commit, err := d.Sources.Resolve(ctx, e.Repository, defaultRef)
-	if errors.Is(err, ErrNotFound) {
-		return none, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	src, err := d.Sources.Open(ctx, e.Repository, commit)
-	if err != nil {
-		return nil, err
-	}
-	defer src.Close()
-	file, diags, err := readBuildFile(ctx, src)
-	if errors.Is(err, fs.ErrNotExist) || len(diags) > 0 {
-		return none, nil
-	}
-	return file, err
-}
-
-func readBuildFile(ctx context.Context, src Source) (*config.BuildFile, config.Diagnostics, error) {
-	data, err := src.ReadFile(ctx, config.BuildFileName, maxReadFile)
-	if err != nil {
-		return nil, nil, err
-	}
-	file, diags := config.ParseBuildFile(config.BuildFileName, data)
-	return file, diags, nil
-}
-
-// asDecision keeps what the pusher can mend as the decision itself.
-func asDecision(err error) (Decision, error) {
-	var f *Failure
-	if errors.As(err, &f) {
-		return Decision{Failure: f}, nil
-	}
-	return Decision{}, err
 }
 
 // pause waits a moment after an error of the store, so that a dead Redis

@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +27,7 @@ type lab struct {
 	commits  map[string]map[string]string // commit -> files
 	parents  map[string]string
 	refs     map[string]string
+	forge    *labForge // nil: the repository's forge has no people
 	solve    func(ctx context.Context, r builder.SolveRequest, log io.Writer) (builder.Solution, error)
 	resolve  func(reference string) (string, error)
 	put      func(r builder.TagRequest) ([]builder.TagOutcome, error)
@@ -66,7 +69,15 @@ func (l *lab) push(ctx context.Context, ref, before, commit string) builder.Deci
 		kind = builder.TagPushed
 	}
 	l.refs[ref] = commit
-	e := builder.Event{ID: "git:" + before + commit + ":" + ref, Kind: kind, Repository: labRepo, Ref: ref, Before: before, Commit: commit, Actor: "ada"}
+	return l.decide(ctx, builder.Event{ID: "git:" + before + commit + ":" + ref, Kind: kind, Ref: ref, Before: before, Commit: commit, Actor: "ada"})
+}
+
+// decide accepts an event and decides it.
+func (l *lab) decide(ctx context.Context, e builder.Event) builder.Decision {
+	l.t.Helper()
+	if e.Repository.ID == "" {
+		e.Repository = labRepo
+	}
 	if _, err := l.store.Append(ctx, e); err != nil {
 		l.t.Fatal(err)
 	}
@@ -83,7 +94,13 @@ func (l *lab) push(ctx context.Context, ref, before, commit string) builder.Deci
 }
 
 func (l *lab) dispatcher() *builder.Dispatcher {
-	return &builder.Dispatcher{Inbox: l.store, Sources: l, Name: "test", Log: slog.New(slog.DiscardHandler)}
+	d := &builder.Dispatcher{Inbox: l.store, Sources: l, Past: l.store, Positions: l.store, Name: "test", Log: slog.New(slog.DiscardHandler)}
+	if l.forge != nil {
+		d.Forges = map[string]builder.Forge{labRepo.Forge: l.forge}
+		d.Merge = map[string]bool{labRepo.Forge: l.forge.merge}
+		d.Suggest = map[string]bool{labRepo.Forge: true}
+	}
+	return d
 }
 
 func (l *lab) worker() *builder.Worker {
@@ -171,13 +188,33 @@ func (s labSource) Descends(_ context.Context, ancestor, commit string) (bool, e
 	return false, nil
 }
 
-func (labSource) Find(context.Context, int, func(string) bool) ([]string, error) { return nil, nil }
-
-func (labSource) Changed(context.Context, string, string) ([]string, error) {
-	return nil, builder.ErrNotFound
+func (s labSource) Find(_ context.Context, limit int, match func(string) bool) ([]string, error) {
+	found := slices.DeleteFunc(slices.Sorted(maps.Keys(s.files)), func(name string) bool { return !match(name) })
+	return found[:min(len(found), limit)], nil
 }
 
-func (labSource) MergeBase(context.Context, string, string) (string, error) {
+func (s labSource) Changed(_ context.Context, from, to string) ([]string, error) {
+	a, okA := s.commits[from]
+	b, okB := s.commits[to]
+	if !okA || !okB {
+		return nil, builder.ErrNotFound
+	}
+	changed := map[string]bool{}
+	for name, text := range a {
+		changed[name] = b[name] != text
+	}
+	for name, text := range b {
+		changed[name] = a[name] != text
+	}
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(changed)), func(name string) bool { return !changed[name] }), nil
+}
+
+func (s labSource) MergeBase(ctx context.Context, a, b string) (string, error) {
+	for ; a != ""; a = s.parents[a] {
+		if ok, _ := s.Descends(ctx, a, b); ok {
+			return a, nil
+		}
+	}
 	return "", builder.ErrNotFound
 }
 
@@ -188,6 +225,33 @@ type labContext string
 func (labContext) Walk(context.Context, string, fs.WalkDirFunc) error { return nil }
 func (labContext) Open(string) (io.ReadCloser, error)                 { return nil, fs.ErrNotExist }
 func (c labContext) Hash() string                                     { return string(c) }
+
+// labForge knows people and pull requests.
+type labForge struct {
+	pulls     map[int]builder.Pull
+	people    map[string]builder.Permission
+	protected map[string]bool
+	merge     bool // pull requests are built as if merged
+	asked     int
+}
+
+func (f *labForge) Pull(_ context.Context, _ builder.Repository, number int) (builder.Pull, error) {
+	f.asked++
+	p, ok := f.pulls[number]
+	if !ok {
+		return p, builder.ErrNotFound
+	}
+	return p, nil
+}
+
+func (f *labForge) Permission(_ context.Context, _ builder.Repository, person string) (builder.Permission, error) {
+	return f.people[person], nil
+}
+
+func (f *labForge) Protected(_ context.Context, _ builder.Repository, ref string) (bool, error) {
+	f.asked++
+	return f.protected[ref], nil
+}
 
 // Solver, registry, logins, triggers, reporter.
 

@@ -27,8 +27,9 @@ func PullRef(number int) string { return fmt.Sprintf("refs/pull/%d/head", number
 
 // ParsePullRef returns the number of a pull request's ref, false for others.
 func ParsePullRef(ref string) (number int, ok bool) {
-	text, found := strings.CutPrefix(ref, "refs/pull/")
-	if text, found = strings.CutSuffix(text, "/head"); !found {
+	text, isPull := strings.CutPrefix(ref, "refs/pull/")
+	text, isHead := strings.CutSuffix(text, "/head")
+	if !isPull || !isHead {
 		return 0, false
 	}
 	number, err := strconv.Atoi(text)

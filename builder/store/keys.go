@@ -70,7 +70,7 @@ const wakeChannel = control + ":wake"
 
 func repositoriesKey() string           { return control + ":repositories" }
 func intentsKey(repo string) string     { return control + ":intents:" + repo }
-func headsKey(repo string) string        { return control + ":heads:" + repo }
+func headsKey(repo string) string       { return control + ":heads:" + repo }
 func activeKey() string                 { return control + ":active" }
 func latestKey(repo, ref string) string { return control + ":latest:" + repo + ":" + ref }
 func memoKey(key string) string         { return control + ":memo:" + key }

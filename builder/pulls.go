@@ -1,0 +1,212 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// pullChanged decides that a pull request was opened, or that its head moved.
+func (d *Dispatcher) pullChanged(ctx context.Context, l *EventLease) (Decision, error) {
+	e := l.Event
+	if e.Pull == nil {
+		return Decision{Failure: &Failure{Stage: StageInternal, Message: "the event names no pull request"}}, nil
+	}
+	next, stale, err := d.order(ctx, l)
+	if err != nil {
+		return Decision{}, err
+	}
+	if l.Head != nil && l.Head.Commit == e.Commit {
+		stale = false // opened again, or against another base
+	}
+	if stale {
+		return overtaken(e.Ref), nil
+	}
+	if l.Head != nil && l.Head.Commit == "" {
+		// It was closed: this comes late, or it is open again.
+		switch now, err := d.pullNow(ctx, e); {
+		case err != nil:
+			return Decision{}, err
+		case now != nil && !now.Open:
+			return Decision{Reasons: []Reason{{Message: fmt.Sprintf("pull request %d is closed", e.Pull.Number)}}}, nil
+		}
+	}
+	in := d.input(l, e)
+	in.Generation = next.Generation
+	approved := !e.Pull.Fork || l.Approved == e.Commit
+	if !approved {
+		in.Source = e.Commit // nobody needs its merge yet
+	}
+	decision, err := d.planPull(ctx, in)
+	if err == nil && !approved && len(decision.Builds) > 0 {
+		decision = waiting(decision, e)
+	}
+	decision.Head = &next
+	return decision, err
+}
+
+// waiting is the decision on a fork's commit that nobody has approved. That
+// something would build was found out without running any of it.
+func waiting(planned Decision, e Event) Decision {
+	return Decision{Unapproved: e.Commit, Reasons: planned.Reasons, Changes: planned.Changes}
+}
+
+// pullClosed ends what still builds of a pull request, and its tags.
+func (d *Dispatcher) pullClosed(ctx context.Context, l *EventLease) (Decision, error) {
+	e := l.Event
+	if e.Pull == nil {
+		return Decision{Failure: &Failure{Stage: StageInternal, Message: "the event names no pull request"}}, nil
+	}
+	switch now, err := d.pullNow(ctx, e); {
+	case err != nil:
+		return Decision{}, err
+	case now != nil && now.Open:
+		return Decision{Reasons: []Reason{{Message: fmt.Sprintf("pull request %d is open again", e.Pull.Number)}}}, nil
+	}
+	why := "closed"
+	if e.Pull.Merged {
+		why = "merged"
+	}
+	ref := PullRef(e.Pull.Number)
+	decision := Decision{
+		StopRef: ref, Untag: e.Pull.Number,
+		Reasons: []Reason{{Message: fmt.Sprintf("pull request %d is %s: there is nothing to build", e.Pull.Number, why)}},
+	}
+	if l.Head != nil { // its generation goes on counting if it is opened again
+		decision.Head = &Position{Repository: e.Repository.Key(), Ref: ref, Generation: l.Head.Generation, Seq: e.Seq}
+	}
+	return decision, nil
+}
+
+// pullNow asks how the event's pull request is now; nil where nobody knows.
+func (d *Dispatcher) pullNow(ctx context.Context, e Event) (*Pull, error) {
+	forge := d.Forges[e.Repository.Forge]
+	if forge == nil {
+		return nil, nil
+	}
+	p, err := forge.Pull(ctx, e.Repository, e.Pull.Number)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pull request %d: %w", e.Pull.Number, err)
+	}
+	return &p, nil
+}
+
+// planPull plans the head of a pull request, which is the event's commit. Its
+// own file says what builds, or the base branch's where the head comes from a
+// fork. What may be reached is the default branch's to say, whatever the base:
+// everybody who can open a pull request has written this file.
+func (d *Dispatcher) planPull(ctx context.Context, in PlanInput) (Decision, error) {
+	e := &in.Event
+	e.Protected = false
+	head, err := d.open(ctx, e.Repository, e.Commit)
+	if err != nil {
+		return asDecision(err)
+	}
+	defer head.Close()
+	base, err := d.openRef(ctx, e.Repository, branchRef(e.Pull.BaseBranch))
+	switch {
+	case err == nil:
+		defer base.Close()
+	case !errors.Is(err, ErrNotFound):
+		return asDecision(err)
+	case e.Pull.Fork:
+		return Decision{Failure: &Failure{Stage: StageSource, Message: fmt.Sprintf(
+			"branch %s, whose %s says what a fork's pull request builds, is gone", e.Pull.BaseBranch, buildFileName)}}, nil
+	}
+	file := head.file
+	if e.Pull.Fork {
+		file = base.file
+	}
+	if len(file.mistakes) > 0 {
+		return Decision{Invalid: file.mistakes}, nil
+	}
+	in.File = file.parsed
+	if in.File == nil {
+		return Plan(in), nil
+	}
+	authority, err := d.defaultFile(ctx, e.Repository)
+	if err != nil {
+		return asDecision(err)
+	}
+	in.Trusted = authority.authority()
+	changes, more := d.comparePull(ctx, &in, head, base)
+	warning, err := d.mergeCommit(ctx, &in)
+	if err != nil {
+		return Decision{}, err
+	}
+	decision := Plan(in)
+	for i := range decision.Builds {
+		if b := &decision.Builds[i]; warning != "" {
+			b.Warnings = append(slices.Clip(b.Warnings), warning)
+		}
+	}
+	decision.Changes = append(decision.Changes, changes...)
+	decision.Reasons = append(decision.Reasons, more...)
+	return decision, nil
+}
+
+// comparePull finds out what the pull request changes, since it left its base:
+// the files, and what its build file would change when it is merged. The
+// latter is returned for a fork, whose file is not the one that is planned.
+func (d *Dispatcher) comparePull(ctx context.Context, in *PlanInput, head, base *openCommit) (changes []Change, more []Reason) {
+	if base == nil || in.Event.ByHand() {
+		return nil, nil
+	}
+	from, err := head.MergeBase(ctx, base.hash, head.hash)
+	var paths []string
+	if err == nil {
+		paths, err = head.Changed(ctx, from, head.hash)
+	}
+	if err != nil {
+		d.notCompared(in.Event, err)
+		return nil, nil
+	}
+	if !slices.Contains(paths, buildFileName) {
+		in.Changed, in.Compared = paths, true
+		return nil, nil
+	}
+	switch {
+	case !in.Event.Pull.Fork:
+		in.Base = base.file.authority()
+	case len(head.file.mistakes) > 0:
+		more = []Reason{{Message: fmt.Sprintf("the %s of the pull request cannot be merged like this: %s", buildFileName, head.file.mistakes[0])}}
+	default:
+		shown := *in
+		shown.File, shown.Base = head.file.authority(), base.file.authority()
+		changes = Plan(shown).Changes // to be shown, and nothing else of it
+	}
+	return changes, more
+}
+
+// mergeCommit puts the would-be merge in the place of the head, where the
+// operator wants that. It returns why the head is built all the same.
+func (d *Dispatcher) mergeCommit(ctx context.Context, in *PlanInput) (warning string, err error) {
+	e := in.Event
+	if in.Source != "" || !d.Merge[e.Repository.Forge] {
+		return "", nil
+	}
+	now, err := d.pullNow(ctx, e)
+	switch {
+	case err != nil:
+		return "", err
+	case now == nil:
+		return "", nil
+	case now.Head != e.Commit || now.Merge == "":
+		return fmt.Sprintf("this is built from the head, not from the merge: the forge has no merge of %s (it conflicts with branch %s, or is not ready yet)",
+			shortCommit(e.Commit), e.Pull.BaseBranch), nil
+	}
+	// What is approved, and shown as tested, is this head and no other.
+	of, err := d.descends(ctx, e.Repository, e.Commit, now.Merge)
+	if err != nil {
+		return "", err
+	}
+	if !of {
+		return fmt.Sprintf("this is built from the head, not from the merge: the forge's merge %s is of another head", shortCommit(now.Merge)), nil
+	}
+	in.Source = now.Merge
+	return "", nil
+}
