@@ -54,10 +54,10 @@ type Verifier interface {
 	Events(header http.Header, body []byte) ([]builder.Event, error)
 }
 
-// Origin is a forge whose repositories are folders on this machine, so that
-// nothing has to be mirrored.
+// Origin is a forge that holds repositories.
 type Origin interface {
-	// Origin returns the bare repository's folder. builder.ErrNotFound when
-	// there is none.
-	Origin(ctx context.Context, repo builder.Repository) (dir string, err error)
+	// Origin returns where the repository can be read, with a fresh right to
+	// do so where one is needed. builder.ErrNotFound when there is none, or
+	// when we are not let in (any more).
+	Origin(ctx context.Context, repo builder.Repository) (builder.Origin, error)
 }
