@@ -1,28 +1,177 @@
 package github
 
 import (
+	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/google/go-github/v60/github"
 
 	"github.com/registry-build/registry-build/builder"
 )
 
-// Origin implements forge.Origin.
+// Origin implements forge.Origin: the repository over HTTP, under its name of
+// now, with a token that may read its contents and nothing else. The token
+// holds for a minute at least and an hour at most.
 func (a *App) Origin(ctx context.Context, repo builder.Repository) (builder.Origin, error) {
-	return builder.Origin{}, errors.ErrUnsupported
+	d, err := a.door(ctx, repo, need{"contents": "read"})
+	if err != nil {
+		return builder.Origin{}, err
+	}
+	// The token's answer said what the repository is called, and git follows
+	// no redirect with the token. A record with another name is older or newer.
+	if !strings.EqualFold(d.fullName(), repo.FullName()) {
+		if _, err := d.resolve(ctx); err != nil {
+			return builder.Origin{}, fmt.Errorf("origin of %s: %w", repo.FullName(), err)
+		}
+	}
+	token, _, err := d.token(ctx)
+	if err != nil {
+		return builder.Origin{}, d.closed(err)
+	}
+	login := base64.StdEncoding.EncodeToString([]byte("x-access-token:" + token))
+	return builder.Origin{URL: a.Config.URL + "/" + d.fullName() + ".git", Header: "Authorization: Basic " + login}, nil
 }
 
 // Pull implements builder.Forge.
+// https://docs.github.com/rest/pulls/pulls#get-a-pull-request
 func (a *App) Pull(ctx context.Context, repo builder.Repository, number int) (builder.Pull, error) {
-	return builder.Pull{}, errors.ErrUnsupported
+	gh, err := a.client(ctx, repo, need{"pull_requests": "read"})
+	if err != nil {
+		return builder.Pull{}, err
+	}
+	pr, _, err := gh.PullRequests.Get(ctx, repo.Owner, repo.Name, number)
+	if err != nil {
+		return builder.Pull{}, notFound(fmt.Errorf("pull request %s#%d: %w", repo.FullName(), number, err))
+	}
+	if fmt.Sprint(pr.GetBase().GetRepo().GetID()) != repo.ID {
+		return builder.Pull{}, fmt.Errorf("pull request %s#%d: the name is another repository's now: %w", repo.FullName(), number, builder.ErrNotFound)
+	}
+	return pullOf(pr), nil
 }
+
+// pullOf reads a pull request as the API describes it.
+func pullOf(pr *github.PullRequest) builder.Pull {
+	head, base := pr.GetHead(), pr.GetBase()
+	p := builder.Pull{
+		Number: pr.GetNumber(), Author: pr.GetUser().GetLogin(),
+		HeadBranch: head.GetRef(), Head: head.GetSHA(), BaseBranch: base.GetRef(), Base: base.GetSHA(),
+		// A fork that was deleted leaves a pull request without a head repository.
+		Fork:   head.GetRepo() == nil || head.GetRepo().GetID() != base.GetRepo().GetID(),
+		Open:   pr.GetState() == "open",
+		Merged: pr.GetMerged() || pr.MergedAt != nil,
+	}
+	// Builds of forks are kept apart by their owners, so there is always one.
+	labelled, _, _ := strings.Cut(head.GetLabel(), ":")
+	p.HeadOwner = cmp.Or(head.GetRepo().GetOwner().GetLogin(), head.GetUser().GetLogin(), labelled, p.Author)
+	// GitHub works mergeability out behind the scenes; until it is known, the
+	// merge commit is an older one's.
+	if p.Open && pr.GetMergeable() {
+		p.Merge = pr.GetMergeCommitSHA()
+	}
+	return p
+}
+
+// logins is what GitHub calls people and bots.
+var logins = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*(\[bot\])?$`)
 
 // Permission implements builder.Forge.
+// https://docs.github.com/rest/collaborators/collaborators#get-repository-permissions-for-a-user
 func (a *App) Permission(ctx context.Context, repo builder.Repository, person string) (builder.Permission, error) {
-	return 0, errors.ErrUnsupported
+	if !logins.MatchString(person) {
+		return builder.PermissionNone, nil
+	}
+	d, err := a.door(ctx, repo, need{"metadata": "read"})
+	if err != nil {
+		return builder.PermissionNone, err
+	}
+	var level struct {
+		Permission string `json:"permission"` // admin, write, read, none
+		Role       string `json:"role_name"`  // admin, maintain, write, triage, read, or the organisation's own
+	}
+	err = d.sure(ctx, func() error {
+		return d.get(once(ctx), "collaborators/"+url.PathEscape(person)+"/permission", &level)
+	})
+	if answeredWith(err) == http.StatusNotFound {
+		return builder.PermissionNone, nil
+	}
+	if err != nil {
+		return builder.PermissionNone, fmt.Errorf("permission of %s in %s: %w", person, repo.FullName(), err)
+	}
+	// An organisation's own role says nothing by its name, but GitHub also
+	// tells what it comes to.
+	return max(permissionOf(level.Permission), permissionOf(level.Role)), nil
 }
 
-// Protected implements builder.Forge.
+func permissionOf(name string) builder.Permission {
+	switch name {
+	case "admin":
+		return builder.PermissionAdmin
+	case "maintain", "write":
+		return builder.PermissionWrite
+	case "triage", "read":
+		return builder.PermissionRead
+	}
+	return builder.PermissionNone
+}
+
+// Protected implements builder.Forge. A branch counts as protected by a
+// protection rule or by a ruleset.
+// https://docs.github.com/rest/branches/branches#get-a-branch
 func (a *App) Protected(ctx context.Context, repo builder.Repository, ref string) (bool, error) {
-	return false, errors.ErrUnsupported
+	branch, ok := strings.CutPrefix(ref, "refs/heads/")
+	if !ok || branch == "" {
+		return false, nil
+	}
+	d, err := a.door(ctx, repo, need{"contents": "read"})
+	var answer struct {
+		Protected bool `json:"protected"`
+	}
+	if err == nil {
+		err = d.sure(ctx, func() error { return d.get(ctx, "branches/"+url.PathEscape(branch), &answer) })
+	}
+	var unknown missingPermission
+	if answeredWith(err) == http.StatusNotFound || errors.As(err, &unknown) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("protection of %s in %s: %w", branch, repo.FullName(), err)
+	}
+	return answer.Protected, nil
+}
+
+// get reads something of the repository. The path is escaped and relative.
+func (d *door) get(ctx context.Context, path string, into any) error {
+	req, err := d.client.NewRequest(http.MethodGet, "repos/"+d.fullName()+"/"+path, nil)
+	if err != nil {
+		return err
+	}
+	_, err = d.client.Do(ctx, req, into)
+	return err
+}
+
+// sure asks something whose answer gives authority, and makes sure that this
+// repository gave it and nobody who has taken its name meanwhile.
+func (d *door) sure(ctx context.Context, ask func() error) error {
+	for range 3 {
+		asked := d.fullName()
+		answered := ask()
+		if answered != nil && answeredWith(answered) != http.StatusNotFound {
+			return answered
+		}
+		name, err := d.resolve(ctx)
+		if err != nil {
+			return err
+		}
+		if strings.EqualFold(asked, name) {
+			return answered
+		}
+	}
+	return fmt.Errorf("repository %d changes its name all the time", d.repo)
 }

@@ -208,24 +208,34 @@ func (x *access) installationOf(repo int64, recorded string) (id int64, known bo
 }
 
 // lookUp asks for the installation that the repository is in now.
-// https://docs.github.com/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app
 func (x *access) lookUp(ctx context.Context, repo builder.Repository, id int64) (int64, error) {
 	x.mu.Lock()
 	delete(x.moved, id)
 	x.mu.Unlock()
-	found, _, err := x.client.Apps.FindRepositoryInstallation(ctx, url.PathEscape(repo.Owner), url.PathEscape(repo.Name))
+	installation, err := x.installedIn(ctx, repo.Owner, repo.Name)
+	if err != nil {
+		return 0, err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.moved[id] = installation
+	return installation, nil
+}
+
+// installedIn returns the installation that reaches whatever repository has
+// the name now. builder.ErrNotFound.
+// https://docs.github.com/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app
+func (x *access) installedIn(ctx context.Context, owner, name string) (int64, error) {
+	found, _, err := x.client.Apps.FindRepositoryInstallation(ctx, url.PathEscape(owner), url.PathEscape(name))
 	switch answeredWith(err) {
 	case http.StatusNotFound:
-		return 0, fmt.Errorf("the GitHub App is not installed in %s: %w", repo.FullName(), builder.ErrNotFound)
+		return 0, fmt.Errorf("the GitHub App is not installed in %s/%s: %w", owner, name, builder.ErrNotFound)
 	case http.StatusUnauthorized:
 		return 0, fmt.Errorf("GitHub does not take the app's key or the clock of this machine: %w", err)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("installation of %s: %w", repo.FullName(), err)
+		return 0, fmt.Errorf("installation of %s/%s: %w", owner, name, err)
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.moved[id] = found.GetID()
 	return found.GetID(), nil
 }
 
