@@ -93,7 +93,7 @@ func (s *Server) createCheck(c *call) (answer, error) {
 	if err := in.check(); err != nil {
 		return answer{}, err
 	}
-	if !c.repo.dir.has(*in.HeadSHA) {
+	if !c.repo.has(*in.HeadSHA) {
 		return answer{}, noCommit(*in.HeadSHA)
 	}
 	k := &check{CheckRun: CheckRun{ID: s.id(), App: c.tok.app.Slug, SHA: *in.HeadSHA, Status: "queued"}, app: c.tok.app}

@@ -94,7 +94,7 @@ func (r *Repo) EditComment(id int64, login, body string) error {
 func (r *Repo) CommentCommit(sha, login, body string) (Comment, error) {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	if !r.dir.has(sha) {
+	if !r.has(sha) {
 		return Comment{}, fmt.Errorf("%s has no commit %s", r.fullName(), sha)
 	}
 	k := r.addComment(&comment{by: r.s.user(login), Comment: Comment{SHA: sha, Body: body}})
@@ -176,7 +176,7 @@ func (s *Server) createComment(c *call) (answer, error) {
 
 func (s *Server) createCommitComment(c *call) (answer, error) {
 	sha := c.vars["commit_sha"]
-	if !c.repo.dir.has(sha) {
+	if !c.repo.has(sha) {
 		return answer{}, noCommit(sha)
 	}
 	body, err := c.commentBody()

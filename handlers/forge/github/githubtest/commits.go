@@ -20,8 +20,12 @@ type commit struct {
 	author, committer  person
 }
 
-func (b bare) read(sha string) (commit, error) {
-	out, err := b.run("cat-file", "commit", sha)
+// read reads a commit, from git only once: it never changes.
+func (r *Repo) read(sha string) (commit, error) {
+	if c, known := r.commits[sha]; known {
+		return c, nil
+	}
+	out, err := r.dir.run("cat-file", "commit", sha)
 	if err != nil {
 		return commit{}, err
 	}
@@ -41,7 +45,17 @@ func (b bare) read(sha string) (commit, error) {
 			c.committer = parsePerson(value)
 		}
 	}
+	r.commits[sha] = c
 	return c, nil
+}
+
+// has reports whether a full SHA names a commit.
+func (r *Repo) has(sha string) bool {
+	if len(sha) != 40 {
+		return false
+	}
+	_, err := r.read(sha)
+	return err == nil
 }
 
 // parsePerson reads "Name <mail> seconds zone".
@@ -58,7 +72,7 @@ func (p person) json() object {
 }
 
 func (r *Repo) commitJSON(sha string) (object, error) {
-	c, err := r.dir.read(sha)
+	c, err := r.read(sha)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +115,7 @@ func (s *Server) getCommit(c *call) (answer, error) {
 		return answer{}, err
 	}
 	base := emptyTree
-	if commit, err := c.repo.dir.read(sha); err == nil && len(commit.parents) > 0 {
+	if commit, err := c.repo.read(sha); err == nil && len(commit.parents) > 0 {
 		base = commit.parents[0]
 	}
 	files, add, del, err := c.repo.diff(base, sha, sha)

@@ -175,10 +175,10 @@ func (s *Server) getBlob(c *call) (answer, error) {
 
 func (s *Server) getGitCommit(c *call) (answer, error) {
 	sha := c.vars["commit_sha"]
-	if !c.repo.dir.has(sha) {
+	if !c.repo.has(sha) {
 		return answer{}, errNotFound
 	}
-	m, err := c.repo.dir.read(sha)
+	m, err := c.repo.read(sha)
 	if err != nil {
 		return answer{}, err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bradleyfalzon/ghinstallation/v2"
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-github/v60/github"
 
 	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
@@ -88,6 +89,24 @@ func (r *receiver) take() (names []string, all []delivered) {
 	return names, all
 }
 
+// clock is a time that a test moves.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
 // world is a double with an app in one organisation.
 type world struct {
 	*githubtest.Server
@@ -138,6 +157,21 @@ func (w *world) asInstallation(t *testing.T, options *github.InstallationTokenOp
 		return must(github.NewClient(nil).WithAuthToken(token.GetToken()).WithEnterpriseURLs(w.API, w.API))(t)
 	}
 	return must(github.NewClient(&http.Client{Transport: transport}).WithEnterpriseURLs(w.API, w.API))(t)
+}
+
+// asInstallationAt is asInstallation by another clock.
+func (w *world) asInstallationAt(t *testing.T, at time.Time) *github.Client {
+	t.Helper()
+	key := must(jwt.ParseRSAPrivateKeyFromPEM([]byte(w.app.PrivateKeyPEM)))(t)
+	assertion := must(jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.RegisteredClaims{
+		Issuer: w.app.ClientID, IssuedAt: jwt.NewNumericDate(at.Add(-time.Minute)), ExpiresAt: jwt.NewNumericDate(at.Add(time.Minute)),
+	}).SignedString(key))(t)
+	app := must(github.NewClient(nil).WithAuthToken(assertion).WithEnterpriseURLs(w.API, w.API))(t)
+	token, _, err := app.Apps.CreateInstallationToken(w.ctx, w.inst.ID, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return must(github.NewClient(nil).WithAuthToken(token.GetToken()).WithEnterpriseURLs(w.API, w.API))(t)
 }
 
 // must ends the test on an error.

@@ -99,9 +99,6 @@ func (b bare) resolve(name string) string {
 	return ""
 }
 
-// has reports whether a full SHA names a commit.
-func (b bare) has(sha string) bool { return len(sha) == 40 && b.resolve(sha) == sha }
-
 // who is the identity git records.
 func who(a *account, at int64) []string {
 	return []string{

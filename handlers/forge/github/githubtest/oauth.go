@@ -87,7 +87,7 @@ func (s *Server) getUser(c *call) (answer, error) {
 	for _, k := range []string{"name", "company", "blog", "location", "email", "hireable", "bio"} {
 		body[k] = nil
 	}
-	body["name"] = c.tok.user.login
+	body["name"], body["user_view_type"] = c.tok.user.login, "public"
 	for _, k := range []string{"public_repos", "public_gists", "followers", "following"} {
 		body[k] = 0
 	}

@@ -272,7 +272,7 @@ func (r *Repo) pushPayload(user *account, c change, before map[string]string) (o
 
 // pushedCommit is a commit as push events carry it.
 func (r *Repo) pushedCommit(sha string) (object, error) {
-	c, err := r.dir.read(sha)
+	c, err := r.read(sha)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,8 @@ type Repo struct {
 	pushed        time.Time
 	collaborators map[string]string // lower-cased login: admin, maintain, write, triage, read
 	protected     map[string]bool   // branch
-	pushing       sync.Mutex        // one push after another; taken before the server's lock
+	commits       map[string]commit
+	pushing       sync.Mutex // one push after another; taken before the server's lock
 
 	number      int // of the last pull request or issue
 	pulls       []*pull
@@ -81,7 +82,7 @@ func (s *Server) newRepo(fullName string, o RepoOptions) (*Repo, error) {
 	}
 	r := &Repo{
 		s: s, id: s.id(), owner: s.account(login, true), name: name, private: o.Private, defaultBranch: o.DefaultBranch,
-		created: s.now(), pushed: s.now(), collaborators: map[string]string{}, protected: map[string]bool{},
+		created: s.now(), pushed: s.now(), collaborators: map[string]string{}, protected: map[string]bool{}, commits: map[string]commit{},
 	}
 	r.dir = bare(filepath.Join(s.opts.Dir, fmt.Sprintf("%d.git", r.id)))
 	s.repos[r.id], s.names[key] = r, r.id // who takes an old name ends its redirect

@@ -60,7 +60,7 @@ func (s *Server) createStatus(c *call) (answer, error) {
 		return answer{}, err
 	}
 	sha := c.vars["sha"]
-	if !c.repo.dir.has(sha) {
+	if !c.repo.has(sha) {
 		return answer{}, noCommit(sha)
 	}
 	st := &status{Status: Status{ID: s.id(), SHA: sha, Context: "default", State: in.State, At: s.now()}, by: s.actor(c.tok)}

@@ -86,7 +86,7 @@ func (u *suite) json(r *Repo) object {
 		"app": u.app.json(), "repository": r.json(), "created_at": stamp(u.created), "updated_at": stamp(r.s.now()),
 		"latest_check_runs_count": count, "check_runs_url": url + "/check-runs", "rerequestable": true, "runs_rerequestable": true,
 	}
-	if c, err := r.dir.read(u.sha); err == nil {
+	if c, err := r.read(u.sha); err == nil {
 		out["head_commit"] = simpleCommit(c)
 	}
 	return out
@@ -150,7 +150,7 @@ func (r *Repo) MergeGroup(number int) (sha string, err error) {
 	if err := r.set(bot, map[string]string{ref: sha}); err != nil {
 		return "", err
 	}
-	c, err := r.dir.read(sha)
+	c, err := r.read(sha)
 	if err != nil {
 		return "", err
 	}

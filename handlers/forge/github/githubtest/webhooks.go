@@ -58,12 +58,16 @@ func (s *Server) ReleaseDeliveries(reversed bool) {
 // receiver; they are kept as failed and can be redelivered for three days.
 func (s *Server) LoseDeliveries(n int) { s.hooks.lose(n) }
 
-// Deliver sends a payload as it is to the app, for an installation and a
-// repository where they are not nil.
+// Deliver sends a payload to the app as it is, for an installation and a
+// repository where they are not nil. A []byte is the body; anything else is
+// marshalled. Nothing is held against GitHub's description.
 func (s *Server) Deliver(app *App, i *Installation, r *Repo, event string, payload any) error {
-	body, err := json.Marshal(payload)
-	if err != nil {
-		return fmt.Errorf("payload of %s: %w", event, err)
+	body, raw := payload.([]byte)
+	if !raw {
+		var err error
+		if body, err = json.Marshal(payload); err != nil {
+			return fmt.Errorf("payload of %s: %w", event, err)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
