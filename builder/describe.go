@@ -2,6 +2,7 @@ package builder
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -55,13 +56,37 @@ func describeRunning(r Record) string {
 	if r.Attempt > 1 {
 		attempt = fmt.Sprintf(", attempt %d", r.Attempt)
 	}
-	if r.State == Pushing && len(r.Tags) > 0 {
+	if r.Lane == ForkLane || r.State == Running {
+		return clip(describeStep(r.Steps)+attempt, maxDescription)
+	}
+	if len(r.Tags) > 0 {
 		return fit(r.Tags, func(tags string) string { return "pushing " + tags + attempt })
 	}
-	if r.State == Pushing {
-		return "pushing" + attempt
+	return "pushing" + attempt
+}
+
+// maxStepText leaves room for the attempt.
+const maxStepText = 120
+
+// stagePlace is what BuildKit puts before a step's text: "[tools 2/7] ".
+var stagePlace = regexp.MustCompile(`^\[[^\]]*\] *`)
+
+// describeStep tells how far a build is: the latest step that runs, or the
+// last that ended while the next is on its way.
+func describeStep(steps []Step) string {
+	now := -1
+	for i, s := range steps {
+		if s.Started.IsZero() {
+			continue
+		}
+		if now < 0 || !s.Ended || steps[now].Ended {
+			now = i
+		}
 	}
-	return "building" + attempt
+	if now < 0 {
+		return "building"
+	}
+	return clip(oneLine(fmt.Sprintf("step %d of %d", now+1, len(steps)), stagePlace.ReplaceAllString(steps[now].Name, "")), maxStepText)
 }
 
 func describePushed(r Record) string {
@@ -79,6 +104,12 @@ func describePushed(r Record) string {
 		}
 	}
 	in := took(r)
+	if r.Lane == ForkLane {
+		if in != "" {
+			in = " in " + in
+		}
+		return "built" + in + "; it comes from a fork, so nothing is pushed"
+	}
 	if r.State == Promoted {
 		text := "unchanged: same input as build " + r.From
 		if r.From == "" {

@@ -13,6 +13,13 @@ func TestDescribe(t *testing.T) {
 		return Progress{StartedAt: accepted, FinishedAt: accepted.Add(d)}
 	}
 	in := func(s State, p Progress) Progress { p.State = s; return p }
+	running := Progress{State: Running, Attempt: 1}
+	on := func(name string) Step { return Step{Name: name, Started: accepted} }
+	ended := func(name string) Step { return Step{Name: name, Started: accepted, Took: time.Second, Ended: true} }
+	steps := []Step{ended("[tools 1/2] FROM a"), ended("[tools 2/2] COPY b c"), ended("[1/7] COPY d e"), on("[2/7] RUN make")}
+	for len(steps) < 9 {
+		steps = append(steps, Step{Name: "[3/7] RUN later"})
+	}
 	many := make([]string, 40)
 	for i := range many {
 		many[i] = fmt.Sprintf("release-%d", i)
@@ -30,6 +37,29 @@ func TestDescribe(t *testing.T) {
 		{"asked to stop", Record{Progress: Progress{State: Running, Stop: &Stop{State: Cancelled, Reason: "by ada"}}}, "stopping: by ada"},
 		{"pushing", Record{Build: Build{Tags: []string{"latest", "v1"}}, Progress: Progress{State: Pushing}}, "pushing latest, v1"},
 		{"pushing no tag", Record{Progress: Progress{State: Pushing, Attempt: 3}}, "pushing, attempt 3"},
+
+		{"running, before its first step", Record{Progress: running, Result: Result{Steps: []Step{{Name: "[1/2] COPY a b"}, {Name: "[2/2] RUN make"}}}}, "building"},
+		{"running a step", Record{Progress: running, Result: Result{Steps: steps}}, "step 4 of 9: RUN make"},
+		{"running two steps at once", Record{Progress: running, Result: Result{Steps: []Step{ended("[a 1/1] RUN a"), on("[b 1/1] RUN b"), on("[c 1/1] RUN c"), {Name: "[c 2/2] COPY d e"}}}},
+			"step 3 of 4: RUN c"},
+		{"an earlier step runs on", Record{Progress: running, Result: Result{Steps: []Step{on("[a 1/1] RUN a"), ended("[b 1/1] RUN b")}}}, "step 1 of 2: RUN a"},
+		{"between two steps", Record{Progress: running, Result: Result{Steps: []Step{ended("[1/2] RUN a"), {Name: "[2/2] RUN b"}}}}, "step 1 of 2: RUN a"},
+		{"a step of many lines", Record{Progress: running, Result: Result{Steps: []Step{on("[1/1] RUN <<EOF\n  make\nEOF")}}}, "step 1 of 1: RUN <<EOF make EOF"},
+		{"a step without a place", Record{Progress: running, Result: Result{Steps: []Step{on("exporting")}}}, "step 1 of 1: exporting"},
+		{"a step without a name", Record{Progress: running, Result: Result{Steps: []Step{on("[1/1]")}}}, "step 1 of 1"},
+		{"a long step, again", Record{Progress: Progress{State: Running, Attempt: 2}, Result: Result{Steps: []Step{on("[1/1] RUN " + strings.Repeat("a", 300))}}},
+			"step 1 of 1: RUN " + strings.Repeat("a", 102) + "…, attempt 2"},
+		{"asked to stop in a step", Record{Progress: Progress{State: Running, Stop: &Stop{State: Superseded, Reason: "by 4f2c1a on main"}}, Result: Result{Steps: steps}},
+			"stopping: by 4f2c1a on main"},
+		{"steps are over", Record{Build: Build{Tags: []string{"v1"}}, Progress: Progress{State: Pushing}, Result: Result{Steps: steps}}, "pushing v1"},
+
+		{"from a fork", Record{Build: Build{Lane: ForkLane}, Progress: Progress{State: Succeeded}}, "built; it comes from a fork, so nothing is pushed"},
+		{"from a fork, with its time", Record{Build: Build{Lane: ForkLane}, Progress: in(Succeeded, took(12*time.Second))},
+			"built in 12 s; it comes from a fork, so nothing is pushed"},
+		{"from a fork, running", Record{Build: Build{Lane: ForkLane}, Progress: running, Result: Result{Steps: steps}}, "step 4 of 9: RUN make"},
+		{"from a fork, failed", Record{Build: Build{Lane: ForkLane}, Progress: Progress{State: Failed}, Result: Result{Failure: &Failure{
+			File: "Dockerfile", Line: 7, Message: "RUN make ended with status 2"}}}, "failed: Dockerfile:7 RUN make ended with status 2"},
+		{"of a pull request without tags", Record{Build: Build{Pull: &Pull{Number: 7}}, Progress: in(Succeeded, took(3*time.Second))}, "pushed without a tag in 3.0 s"},
 
 		{"succeeded", Record{Build: Build{Tags: []string{"latest", "main-4f2c1a"}}, Progress: in(Succeeded, took(12*time.Second))},
 			"pushed latest, main-4f2c1a in 12 s"},
@@ -78,6 +108,8 @@ func TestDescribe(t *testing.T) {
 		{"cancelled", Record{Progress: Progress{State: Cancelled}, Result: Result{Reason: "by ada"}}, "cancelled: by ada"},
 		{"superseded", Record{Progress: Progress{State: Superseded}, Result: Result{Reason: "by 4f2c1a on main"}}, "superseded: by 4f2c1a on main"},
 		{"skipped", Record{Progress: Progress{State: Skipped}, Result: Result{Reason: "none of its paths changed"}}, "unchanged: none of its paths changed"},
+		{"superseded by a pull request's newer head", Record{Progress: Progress{State: Superseded}, Result: Result{Reason: "by 4f2c1a of pull request 7"}}, "superseded: by 4f2c1a of pull request 7"},
+		{"superseded, nobody knows why", Record{Progress: Progress{State: Superseded}}, "superseded"},
 		{"cancelled, nobody knows why", Record{Progress: Progress{State: Cancelled}}, "cancelled"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

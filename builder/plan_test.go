@@ -25,11 +25,19 @@ const sampleCommit = "4f2c1a0b9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a"
 
 // scene is what stands in a .in section of testdata/plan: an event, and what
 // the server is set to. A file of testdata/plan has a section `file`, perhaps
-// `trusted`, and for each scene NAME.in and NAME.want.
+// `trusted` and `base`, and for each scene NAME.in and NAME.want.
 type scene struct {
 	Push    string   `yaml:"push"`   // ref
 	Delete  string   `yaml:"delete"` // ref
+	Queue   string   `yaml:"queue"`  // branch of a merge queue
+	Pull    *pull    `yaml:"pull"`   // pull request
 	Request *request `yaml:"request"`
+	Again   *request `yaml:"again"` // one of the events above, by hand
+
+	Changed *[]string        `yaml:"changed"` // not there: not compared
+	Last    map[string]State `yaml:"last"`
+	Paused  map[string]string
+	Source  string // the commit to build, where it is another
 
 	Repository    string            `yaml:"repository"` // owner/name
 	DefaultBranch string            `yaml:"defaultBranch"`
@@ -45,7 +53,16 @@ type scene struct {
 type request struct {
 	Ref, Image, Dockerfile, Repository string
 	NoCache                            bool `yaml:"noCache"`
-	Tags                               []string
+	Tags, Images                       []string
+}
+
+func (r request) Request() *Request {
+	return &Request{Image: r.Image, Images: r.Images, NoCache: r.NoCache, Dockerfile: r.Dockerfile, Repository: r.Repository, Tags: r.Tags}
+}
+
+type pull struct {
+	Number int
+	Fork   bool
 }
 
 func (s scene) input(t *testing.T) PlanInput {
@@ -68,10 +85,25 @@ func (s scene) input(t *testing.T) PlanInput {
 	case s.Request != nil:
 		r := s.Request
 		e.Kind, e.Ref = Requested, r.Ref
-		e.Request = &Request{Image: r.Image, NoCache: r.NoCache, Dockerfile: r.Dockerfile, Repository: r.Repository, Tags: r.Tags}
+		e.Request = r.Request()
 		if r.Dockerfile != "" {
 			e.Repository, e.Commit = Repository{}, ""
 		}
+	}
+	if s.Pull != nil {
+		e.Pull = &Pull{Number: s.Pull.Number, Head: e.Commit, BaseBranch: "main", Fork: s.Pull.Fork, Open: true}
+		if s.Request == nil {
+			e.Kind, e.Ref = PullChanged, PullRef(s.Pull.Number)
+		}
+		if s.Pull.Fork {
+			e.Pull.HeadOwner = "mallory"
+		}
+	}
+	if s.Queue != "" {
+		e.Kind, e.Ref = MergeQueued, s.Queue
+	}
+	if s.Again != nil {
+		e.Request = s.Again.Request()
 	}
 	if strings.HasPrefix(e.Ref, "refs/tags/") {
 		switch e.Kind {
@@ -81,7 +113,11 @@ func (s scene) input(t *testing.T) PlanInput {
 			e.Kind = TagDeleted
 		}
 	}
-	in := PlanInput{Event: e, Registry: s.Registry, Timezone: s.Timezone, TagOwners: s.Owners, Generation: 3}
+	in := PlanInput{Event: e, Registry: s.Registry, Timezone: s.Timezone, TagOwners: s.Owners, Generation: 3,
+		Last: s.Last, Paused: s.Paused, Source: s.Source}
+	if s.Changed != nil {
+		in.Changed, in.Compared = *s.Changed, true
+	}
 	for _, p := range s.Policy {
 		in.Policy = append(in.Policy, config.Policy{Repositories: p.Repositories, Images: p.Images})
 	}
@@ -107,7 +143,7 @@ func testPlanFile(t *testing.T, name string) {
 	for i := range archive.Files {
 		section[archive.Files[i].Name] = &archive.Files[i]
 	}
-	file, trusted := buildFile(t, section["file"]), buildFile(t, section["trusted"])
+	file, trusted, into := buildFile(t, section["file"]), buildFile(t, section["trusted"]), buildFile(t, section["base"])
 	changed := false
 	for _, f := range slices.Clone(archive.Files) {
 		base, ok := strings.CutSuffix(f.Name, ".in")
@@ -122,7 +158,7 @@ func testPlanFile(t *testing.T, name string) {
 				t.Fatal(err)
 			}
 			in := s.input(t)
-			in.File, in.Trusted = file, trusted
+			in.File, in.Trusted, in.Base = file, trusted, into
 			d := Plan(in)
 			checkDecision(t, in, d)
 			if diff := cmp.Diff(d, Plan(in)); diff != "" {
@@ -179,9 +215,7 @@ func checkDecision(t *testing.T, in PlanInput, d Decision) {
 			t.Errorf("two builds of lineage %q would supersede each other", b.Lineage)
 		}
 		lineages[b.Lineage] = true
-		if (b.Lineage != "") != (in.Event.Kind == BranchPushed) {
-			t.Errorf("%s has lineage %q", in.Event.Kind, b.Lineage)
-		}
+		checkKind(t, in, b)
 		if err := checkRepository(b.Destination); err != nil {
 			t.Error(err)
 		}
@@ -198,12 +232,46 @@ func checkDecision(t *testing.T, in PlanInput, d Decision) {
 	}
 }
 
+// checkKind holds what is true of every build of a kind of event.
+func checkKind(t *testing.T, in PlanInput, b Build) {
+	t.Helper()
+	e := in.Event
+	automatic := e.Request == nil && (e.Kind == BranchPushed || e.Kind == PullChanged)
+	if (b.Lineage != "") != automatic {
+		t.Errorf("%s has lineage %q", e.Kind, b.Lineage)
+	}
+	if e.ByHand() && b.Priority != PriorityCommand {
+		t.Errorf("by hand, with priority %d", b.Priority)
+	}
+	fork := e.Pull != nil && e.Pull.Fork
+	if fork && (b.Lane != ForkLane || len(b.Triggers) > 0) || !fork && b.Lane != TrustedLane {
+		t.Errorf("fork %v: lane %s, triggers %v", fork, b.Lane, b.Triggers)
+	}
+	if (fork || e.Kind == MergeQueued) && len(b.Tags) > 0 {
+		t.Errorf("fork %v, %s: tags %q", fork, e.Kind, b.Tags)
+	}
+	if (e.Kind == PullChanged || e.Kind == MergeQueued) != (b.Rule == "pullRequest: true") {
+		if _, pull := ParsePullRef(e.Ref); !pull {
+			t.Errorf("%s is built by the rule %q", e.Kind, b.Rule)
+		}
+	}
+	if b.StatusCommit() != e.Commit || in.Source != "" && b.Commit != in.Source {
+		t.Errorf("commit %s, shown on %s", b.Commit, b.StatusCommit())
+	}
+}
+
 // render writes a decision for people to read in a golden file. What is as it
 // is for every build of an event stands in TestPlanCarriesEvent.
 func render(d Decision) string {
 	var b strings.Builder
 	for _, x := range d.Builds {
 		fmt.Fprintf(&b, "build %s -> %s\n", x.Image, x.Destination)
+		if x.Lane != TrustedLane {
+			fmt.Fprintf(&b, "  lane: %s, %s\n", x.Lane, x.Domain())
+		}
+		if x.ShownOn != "" {
+			fmt.Fprintf(&b, "  commit: %s, shown on %s\n", x.Commit, x.ShownOn)
+		}
 		fmt.Fprintf(&b, "  rule: %s\n", orText(x.Rule, "none"))
 		fmt.Fprintf(&b, "  tags: %s\n", strings.Join(x.Tags, " "))
 		fmt.Fprintf(&b, "  spec: %s in %s", x.Spec.Dockerfile, x.Spec.Context)
@@ -235,6 +303,9 @@ func render(d Decision) string {
 		if r.Error {
 			kind = "error"
 		}
+		if r.Unchanged {
+			kind = "unchanged"
+		}
 		for _, where := range []string{r.Image, r.Rule} {
 			if where != "" {
 				kind += ", " + where
@@ -244,6 +315,9 @@ func render(d Decision) string {
 			kind += fmt.Sprintf(", line %d", r.Line)
 		}
 		fmt.Fprintf(&b, "%s: %s\n", kind, r.Message)
+	}
+	for _, c := range d.Changes {
+		fmt.Fprintf(&b, "change: **%s** %s: %s\n", c.Image, c.Kind, c.Text)
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.TagOwners)) {
 		fmt.Fprintf(&b, "owner: %s is %s\n", name, d.TagOwners[name])
