@@ -203,3 +203,26 @@ func longestRun(s string, of rune) int {
 	}
 	return longest
 }
+
+// closed ends a fence that a text has left open, such as one that was cut.
+func closed(md string) string {
+	open := ""
+	for line := range strings.SplitSeq(md, "\n") {
+		text := strings.TrimLeft(line, " ")
+		if len(line)-len(text) > 3 || text == "" || text[0] != '`' && text[0] != '~' {
+			continue
+		}
+		rest := strings.TrimLeft(text, text[:1])
+		run := text[:len(text)-len(rest)]
+		switch {
+		case open == "" && len(run) >= 3 && (run[0] == '~' || !strings.Contains(rest, "`")):
+			open = run
+		case open != "" && run[0] == open[0] && len(run) >= len(open) && strings.TrimSpace(rest) == "":
+			open = ""
+		}
+	}
+	if open == "" {
+		return md
+	}
+	return md + "\n" + open
+}

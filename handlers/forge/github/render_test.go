@@ -174,7 +174,7 @@ func TestPageLimits(t *testing.T) {
 		})
 		p := pageOf(r, log, i%2 == 0).render()
 		for what, s := range map[string]string{"summary": p.Summary, "text": p.Text} {
-			if openFence(s) {
+			if closed(s) != s {
 				t.Fatalf("case %d: a fence of the %s is not closed", i, what)
 			}
 			if len(s) > maxText || !utf8.ValidString(s) {
@@ -206,25 +206,6 @@ func unfriendly(rng *rand.Rand, size int) string {
 	return b.String()
 }
 
-// openFence reads fences as CommonMark does.
-func openFence(md string) bool {
-	open := ""
-	for line := range strings.SplitSeq(md, "\n") {
-		trimmed := strings.TrimLeft(line, " ")
-		if len(line)-len(trimmed) > 3 {
-			continue
-		}
-		run := trimmed[:len(trimmed)-len(strings.TrimLeft(trimmed, "`"))]
-		switch {
-		case open == "" && len(run) >= 3 && !strings.Contains(trimmed[len(run):], "`"):
-			open = run
-		case open != "" && len(run) >= len(open) && strings.TrimSpace(trimmed[len(run):]) == "":
-			open = ""
-		}
-	}
-	return open != ""
-}
-
 func TestHarmless(t *testing.T) {
 	cases := []struct{ name, in, want string }{
 		{"name", "hi @ada, see acme/shop#12", "hi @\u200bada, see acme/shop#\u200b12"},
@@ -239,6 +220,24 @@ func TestHarmless(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, harmless(c.in)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestClosed(t *testing.T) {
+	cases := []struct{ name, in, want string }{
+		{"none", "a\nb", "a\nb"},
+		{"closed", "```sh\na\n```\nb", "```sh\na\n```\nb"},
+		{"open", "a\n````text\n```\nb", "a\n````text\n```\nb\n````"},
+		{"tildes", "~~~\n```", "~~~\n```\n~~~"},
+		{"code span", "```a``` b", "```a``` b"},
+		{"indented", "    ```", "    ```"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, closed(c.in)); diff != "" {
 				t.Error(diff)
 			}
 		})

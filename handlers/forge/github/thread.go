@@ -1,0 +1,92 @@
+package github
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"github.com/registry-build/registry-build/builder"
+)
+
+// threadBody is the comment that holds the remarks: what holds for the pull
+// request first, then the answers, the newest last. Where all is too long the
+// oldest answers are left out.
+func threadBody(remarks []builder.Remark) string {
+	var standing, answers []builder.Remark
+	for _, r := range remarks {
+		switch {
+		case r.Text == "":
+		case topicPlace(r.Topic) < len(topics):
+			standing = append(standing, r)
+		default:
+			answers = append(answers, r)
+		}
+	}
+	slices.SortStableFunc(standing, func(a, b builder.Remark) int { return cmp.Compare(topicPlace(a.Topic), topicPlace(b.Topic)) })
+	slices.SortStableFunc(answers, func(a, b builder.Remark) int { return cmp.Compare(a.Seq, b.Seq) })
+	for {
+		body := joinRemarks(standing, answers)
+		if len(body) <= maxComment {
+			return body
+		}
+		if len(answers) > 0 {
+			answers = answers[1:]
+		} else {
+			standing = standing[1:]
+		}
+	}
+}
+
+// topics that stand before the answers.
+var topics = [...]string{builder.TopicFork, builder.TopicChanges, builder.TopicTags}
+
+func topicPlace(topic string) int {
+	if i := slices.Index(topics[:], topic); i >= 0 {
+		return i
+	}
+	return len(topics)
+}
+
+func joinRemarks(standing, answers []builder.Remark) string {
+	parts := []string{marker}
+	for _, r := range standing {
+		parts = append(parts, remarkText(r))
+	}
+	if len(standing) > 0 && len(answers) > 0 {
+		parts = append(parts, "---")
+	}
+	for _, r := range answers {
+		parts = append(parts, asked(r)+remarkText(r))
+	}
+	if len(parts) == 1 {
+		parts = append(parts, "Nothing to say at the moment.")
+	}
+	return strings.Join(parts, "\n\n") + "\n"
+}
+
+// asked quotes the command that a remark answers. Names are code, so that
+// nobody is called.
+func asked(r builder.Remark) string {
+	switch {
+	case r.Command == "":
+		return ""
+	case r.By == "":
+		return "> " + code(clip(oneLine(r.Command), 200)) + "\n\n"
+	}
+	return "> " + code(clip(oneLine(r.Command), 200)) + " by " + code("@"+r.By) + "\n\n"
+}
+
+func remarkText(r builder.Remark) string {
+	text, cut := keepStart(strings.TrimSpace(strings.ToValidUTF8(r.Text, "\uFFFD")), maxRemark)
+	if cut {
+		text = closed(text+"\n…") + "\n"
+	}
+	return harmless(closed(text))
+}
+
+func fingerprint(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:8])
+}
