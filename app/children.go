@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/builder/buildkit"
 	"github.com/registry-build/registry-build/config"
 )
@@ -33,26 +35,42 @@ func embedded(cfg *config.Server, dir *dataDir, at *places, log *slog.Logger) ([
 		at.redis = "unix://" + dir.socket("redis")
 		add(redisChild(dir, log))
 	}
-	if len(cfg.BuildKit) == 0 {
+	trusted, _, err := outsideBuilders(cfg.BuildKit)
+	switch {
+	case err != nil:
+		missing = append(missing, err)
+	case trusted != nil:
+		at.buildkit = *trusted
+	default:
 		at.buildkit.Address = "unix://" + dir.socket("buildkitd")
-		add(buildkitChild(cfg, dir, log))
-	} else {
-		var err error
-		if at.buildkit, err = outsideBuilder(cfg.BuildKit); err != nil {
-			missing = append(missing, err)
-		}
+		add(trustedBuilder(cfg, dir, log))
 	}
 	return children, errors.Join(missing...)
 }
 
-// outsideBuilder is the one daemon that builds. What would need a choice
-// between several is refused, so that nobody relies on it.
-func outsideBuilder(list []config.BuildKit) (config.BuildKit, error) {
-	b := list[0]
-	if len(list) > 1 || b.Lane == "fork" || len(b.Domains) > 0 || len(b.Platforms) > 0 {
-		return b, errors.New("buildkit: one builder of the trusted lane is used for now; name one, without platforms and domains. Several, by platform, lane and trust domain, come later")
+// outsideBuilders are the daemons that the server file names for each lane;
+// nil where it names none. What would need a choice by platform, or between
+// several of a lane, is refused, so that nobody relies on it.
+func outsideBuilders(list []config.BuildKit) (trusted, fork *config.BuildKit, err error) {
+	var errs []error
+	for i, b := range list {
+		lane := &trusted
+		if builder.Lane(b.Lane) == builder.ForkLane {
+			lane = &fork
+		}
+		switch {
+		case len(b.Platforms) > 0:
+			errs = append(errs, fmt.Errorf("buildkit[%d]: a builder is not chosen by platform yet; leave platforms out", i))
+		case *lane != nil:
+			errs = append(errs, fmt.Errorf("buildkit[%d]: one builder for each lane is used for now, and %s is there for the %s lane; leave this one out", i, (*lane).Address, b.Lane))
+		default:
+			*lane = &b
+		}
 	}
-	return b, nil
+	if trusted != nil && fork != nil && trusted.Address == fork.Address {
+		errs = append(errs, fmt.Errorf("buildkit: %s is named for both lanes; what forks build must not share a daemon with what is trusted", fork.Address))
+	}
+	return trusted, fork, errors.Join(errs...)
 }
 
 // kin is the children of one `up`.
@@ -120,7 +138,27 @@ func redisChild(dir *dataDir, log *slog.Logger) (*child, error) {
 	}, nil
 }
 
-func buildkitChild(cfg *config.Server, dir *dataDir, log *slog.Logger) (*child, error) {
+// daemonChild says what sets one buildkitd of ours apart from another.
+type daemonChild struct {
+	name     string // of its log and settings
+	root     string
+	socket   string
+	otel     string // the default is one for the whole machine
+	settings []byte
+	args     []string
+	enter    func() (env []string, leave func(), err error)
+}
+
+// trustedBuilder is the buildkitd of the trusted lane. Its steps have the
+// machine's network.
+func trustedBuilder(cfg *config.Server, dir *dataDir, log *slog.Logger) (*child, error) {
+	return buildkitChild(dir, log, daemonChild{
+		name: "buildkitd", root: dir.path("buildkit"), socket: dir.socket("buildkitd"), otel: dir.socket("otel"),
+		settings: buildkitdSettings(cfg),
+	})
+}
+
+func buildkitChild(dir *dataDir, log *slog.Logger, d daemonChild) (*child, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("buildkitd needs root: run as root (sudo), or name a builder with `buildkit:` in the server file")
 	}
@@ -129,23 +167,23 @@ func buildkitChild(cfg *config.Server, dir *dataDir, log *slog.Logger) (*child, 
 	if err := errors.Join(err, noRunc); err != nil {
 		return nil, err
 	}
-	settings := dir.path("buildkitd.toml")
-	if err := os.WriteFile(settings, buildkitdSettings(cfg), 0o600); err != nil {
+	settings := filepath.Join(d.root, "buildkitd.toml")
+	if err := os.WriteFile(settings, d.settings, 0o600); err != nil {
 		return nil, err
 	}
-	socket := dir.socket("buildkitd")
 	return &child{
-		name: "buildkitd", path: path, dir: dir.path("buildkit"), log: dir.path("log", "buildkitd.log"), slog: log,
-		args: []string{
-			"--root", dir.path("buildkit"), "--addr", "unix://" + socket, "--config", settings,
-			"--otel-socket-path", dir.socket("otel"), // the default is one for the whole machine
-			"--containerd-worker=false", "--oci-worker=true", "--oci-worker-binary", runc, "--oci-worker-net", "host",
-		},
+		name: d.name, path: path, dir: d.root, log: dir.path("log", d.name+".log"), slog: log, enter: d.enter,
+		args: append([]string{
+			"--root", d.root, "--addr", "unix://" + d.socket, "--config", settings, "--otel-socket-path", d.otel,
+			"--containerd-worker=false", "--oci-worker=true", "--oci-worker-binary", runc,
+			// Of the network that the daemon is in.
+			"--oci-worker-net", "host",
+		}, d.args...),
 		// The daemon cuts a step's log at 2 MiB and 200 KiB/s by itself; the
 		// store has a cap of its own that keeps the end.
 		env:    []string{"BUILDKIT_STEP_LOG_MAX_SIZE=-1", "BUILDKIT_STEP_LOG_MAX_SPEED=-1"},
-		before: func(ctx context.Context) error { return clearLeftovers(ctx, runc, dir.path("buildkit")) },
-		ready:  func(ctx context.Context) error { return pingBuildkit(ctx, socket) },
+		before: func(ctx context.Context) error { return clearLeftovers(ctx, runc, d.root) },
+		ready:  func(ctx context.Context) error { return pingBuildkit(ctx, d.socket) },
 	}, nil
 }
 

@@ -36,6 +36,10 @@ type child struct {
 	before func(ctx context.Context) error // each start, if any: what the last one may have left
 	ready  func(ctx context.Context) error
 	slog   *slog.Logger
+	// enter, if any, is called at each start, on the thread that then starts
+	// the child and ends with it: what it does to the thread, the child
+	// inherits. leave is called when the child is gone.
+	enter func() (env []string, leave func(), err error)
 }
 
 // Run starts the child, calls started once it answers, and keeps it running
@@ -103,7 +107,17 @@ func (c *child) once(ctx context.Context, lock *os.File, started func()) error {
 		// The kernel sends Pdeathsig when the thread that forked ends, so the
 		// thread stays with the child.
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		if c.enter == nil {
+			defer runtime.UnlockOSThread()
+		} else { // a thread that is of no use to others: it ends with its goroutine
+			env, leave, err := c.enter()
+			if err != nil {
+				launched <- err
+				return
+			}
+			defer leave()
+			cmd.Env = append(cmd.Env, env...)
+		}
 		err := cmd.Start()
 		launched <- err
 		if err == nil {

@@ -16,6 +16,13 @@ func classify(addr netip.Addr) (why string, private bool) {
 	return "", false
 }
 
+// Special says what keeps an address from being an ordinary one on the
+// internet ("a private address"), "" for nothing.
+func Special(addr netip.Addr) string {
+	why, _ := classify(addr.Unmap().WithZone(""))
+	return why
+}
+
 type row struct {
 	why      string
 	private  bool
