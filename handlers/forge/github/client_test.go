@@ -73,6 +73,7 @@ func (i identityOf) Identity(context.Context) (Identity, error) {
 type noted struct {
 	mu    sync.Mutex
 	facts map[string]string
+	short bool // forgets at once what is kept for minutes
 }
 
 func (n *noted) Recall(_ context.Context, key string) (string, error) {
@@ -81,9 +82,13 @@ func (n *noted) Recall(_ context.Context, key string) (string, error) {
 	return n.facts[key], nil
 }
 
-func (n *noted) Remember(_ context.Context, key, value string, _ time.Duration) error {
+func (n *noted) Remember(_ context.Context, key, value string, keep time.Duration) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.short && keep < time.Hour {
+		delete(n.facts, key)
+		return nil
+	}
 	if n.facts == nil {
 		n.facts = map[string]string{}
 	}
@@ -91,14 +96,17 @@ func (n *noted) Remember(_ context.Context, key, value string, _ time.Duration) 
 	return nil
 }
 
-func (n *noted) Claim(ctx context.Context, key, value string, keep time.Duration) (bool, error) {
+func (n *noted) Claim(_ context.Context, key, value string, _ time.Duration) (bool, error) {
 	n.mu.Lock()
-	_, taken := n.facts[key]
-	n.mu.Unlock()
-	if taken {
+	defer n.mu.Unlock()
+	if _, taken := n.facts[key]; taken {
 		return false, nil
 	}
-	return true, n.Remember(ctx, key, value, keep)
+	if n.facts == nil {
+		n.facts = map[string]string{}
+	}
+	n.facts[key] = value
+	return true, nil
 }
 
 // newKey is a private key as GitHub hands it out.

@@ -21,8 +21,8 @@ import (
 // request from 0.
 type answering func(n int, req *http.Request) (*http.Response, error)
 
-// said makes an answer; the headers are "Name: value".
-func said(status int, body string, headers ...string) (*http.Response, error) {
+// answerWith makes an answer; the headers are "Name: value".
+func answerWith(status int, body string, headers ...string) (*http.Response, error) {
 	h := http.Header{}
 	for _, line := range headers {
 		name, value, _ := strings.Cut(line, ": ")
@@ -78,24 +78,24 @@ func TestLimitsAreObeyed(t *testing.T) {
 		answer func() (*http.Response, error)
 		wait   time.Duration // until which nothing is sent; 0: it is no limit
 	}{
-		{"Retry-After with 403", func() (*http.Response, error) { return said(403, secondary, "Retry-After: 90") }, 90 * time.Second},
-		{"Retry-After with 429", func() (*http.Response, error) { return said(429, "", "Retry-After: 7") }, 7 * time.Second},
+		{"Retry-After with 403", func() (*http.Response, error) { return answerWith(403, secondary, "Retry-After: 90") }, 90 * time.Second},
+		{"Retry-After with 429", func() (*http.Response, error) { return answerWith(429, "", "Retry-After: 7") }, 7 * time.Second},
 		{"Retry-After as a date", func() (*http.Response, error) {
-			return said(429, "", "Retry-After: "+time.Now().Add(30*time.Second).UTC().Format(http.TimeFormat))
+			return answerWith(429, "", "Retry-After: "+time.Now().Add(30*time.Second).UTC().Format(http.TimeFormat))
 		}, 30 * time.Second},
-		{"Retry-After with 503", func() (*http.Response, error) { return said(503, "", "Retry-After: 20") }, 20 * time.Second},
+		{"Retry-After with 503", func() (*http.Response, error) { return answerWith(503, "", "Retry-After: 20") }, 20 * time.Second},
 		{"the hour is used up", func() (*http.Response, error) {
-			return said(403, `{"message":"API rate limit exceeded"}`, "X-RateLimit-Remaining: 0", "X-RateLimit-Limit: 5000", "X-RateLimit-Reset: "+unix(10*time.Minute))
+			return answerWith(403, `{"message":"API rate limit exceeded"}`, "X-RateLimit-Remaining: 0", "X-RateLimit-Limit: 5000", "X-RateLimit-Reset: "+unix(10*time.Minute))
 		}, 10*time.Minute + windowSlack},
 		{"the last request of the hour", func() (*http.Response, error) {
-			return said(200, `{}`, "X-RateLimit-Remaining: 0", "X-RateLimit-Limit: 5000", "X-RateLimit-Reset: "+unix(10*time.Minute), "X-RateLimit-Resource: core")
+			return answerWith(200, `{}`, "X-RateLimit-Remaining: 0", "X-RateLimit-Limit: 5000", "X-RateLimit-Reset: "+unix(10*time.Minute), "X-RateLimit-Resource: core")
 		}, 10*time.Minute + windowSlack},
-		{"secondary, and no time named", func() (*http.Response, error) { return said(403, secondary) }, time.Minute},
+		{"secondary, and no time named", func() (*http.Response, error) { return answerWith(403, secondary) }, time.Minute},
 		{"another resource is used up", func() (*http.Response, error) {
-			return said(200, `{}`, "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: "+unix(10*time.Minute), "X-RateLimit-Resource: search")
+			return answerWith(200, `{}`, "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: "+unix(10*time.Minute), "X-RateLimit-Resource: search")
 		}, 0},
 		{"a permission is missing", func() (*http.Response, error) {
-			return said(403, `{"message":"Resource not accessible by integration"}`, "X-RateLimit-Remaining: 10")
+			return answerWith(403, `{"message":"Resource not accessible by integration"}`, "X-RateLimit-Remaining: 10")
 		}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -104,7 +104,7 @@ func TestLimitsAreObeyed(t *testing.T) {
 					if n == 0 {
 						return test.answer()
 					}
-					return said(200, `{}`)
+					return answerWith(200, `{}`)
 				})
 				send(t.Context(), t, w, http.MethodPost)
 				if test.wait == 0 {
@@ -133,9 +133,9 @@ func TestSecondaryLimitsInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _ := wired(true, func(n int, _ *http.Request) (*http.Response, error) {
 			if n == 8 {
-				return said(200, `{}`)
+				return answerWith(200, `{}`)
 			}
-			return said(403, `{"message":"You have triggered an abuse detection mechanism"}`)
+			return answerWith(403, `{"message":"You have triggered an abuse detection mechanism"}`)
 		})
 		for i, want := range []time.Duration{1, 2, 4, 8, 16, 16, 16, 16} {
 			_, wait, err := send(t.Context(), t, w, http.MethodGet)
@@ -160,9 +160,9 @@ func TestShortWaits(t *testing.T) {
 				t.Errorf("request %d has the body %q", n, body)
 			}
 			if n == 0 {
-				return said(429, "", "Retry-After: 1")
+				return answerWith(429, "", "Retry-After: 1")
 			}
-			return said(201, `{}`)
+			return answerWith(201, `{}`)
 		})
 		began := time.Now()
 		status, _, err := send(t.Context(), t, w, http.MethodPost)
@@ -189,7 +189,7 @@ func spend(ctx context.Context, t *testing.T, w *wire, method string) (n int, wa
 
 func TestBudgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, _ := wired(true, func(int, *http.Request) (*http.Response, error) { return said(200, `{}`) })
+		w, _ := wired(true, func(int, *http.Request) (*http.Response, error) { return answerWith(200, `{}`) })
 		urgent := (*App)(nil).urgent(t.Context())
 
 		n, wait := spend(t.Context(), t, w, http.MethodPatch)
@@ -224,7 +224,7 @@ func TestBudgets(t *testing.T) {
 
 func TestPoints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, _ := wired(false, func(int, *http.Request) (*http.Response, error) { return said(200, `{}`) })
+		w, _ := wired(false, func(int, *http.Request) (*http.Response, error) { return answerWith(200, `{}`) })
 		n, _ := spend(t.Context(), t, w, http.MethodGet)
 		if n != pointsAMinute-pointsReserve {
 			t.Errorf("%d reads; want %d", n, pointsAMinute-pointsReserve)
@@ -239,7 +239,7 @@ func TestPoints(t *testing.T) {
 func TestPrimaryReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _ := wired(true, func(int, *http.Request) (*http.Response, error) {
-			return said(200, `{}`, "X-RateLimit-Limit: 5000", "X-RateLimit-Remaining: 100", "X-RateLimit-Reset: "+unix(20*time.Minute))
+			return answerWith(200, `{}`, "X-RateLimit-Limit: 5000", "X-RateLimit-Remaining: 100", "X-RateLimit-Reset: "+unix(20*time.Minute))
 		})
 		send(t.Context(), t, w, http.MethodGet)
 		if _, wait, err := send(t.Context(), t, w, http.MethodPost); wait != 20*time.Minute+windowSlack {
@@ -261,10 +261,14 @@ func TestConcurrency(t *testing.T) {
 			most.Store(max(most.Load(), at.Add(1)))
 			time.Sleep(time.Second)
 			at.Add(-1)
-			return said(200, `{}`)
+			return answerWith(200, `{}`)
 		})
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.github.test/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for range 3 * atOnce {
-			go send(t.Context(), t, w, http.MethodGet)
+			go w.RoundTrip(req)
 		}
 		time.Sleep(time.Minute)
 		if most.Load() != atOnce || sent.Load() != 3*atOnce {
@@ -302,11 +306,11 @@ func TestRepeats(t *testing.T) {
 				w, sent := wired(true, func(n int, _ *http.Request) (*http.Response, error) {
 					switch {
 					case n >= test.fails:
-						return said(200, `{}`)
+						return answerWith(200, `{}`)
 					case test.with == 0:
 						return nil, lost
 					}
-					return said(test.with, `{"message":"no"}`)
+					return answerWith(test.with, `{"message":"no"}`)
 				})
 				ctx := t.Context()
 				if test.ctx != nil {
@@ -339,7 +343,7 @@ func TestAnswerWithoutEnd(t *testing.T) {
 
 // The token goes to GitHub and nowhere else.
 func TestNothingGoesElsewhere(t *testing.T) {
-	w, sent := wired(false, func(int, *http.Request) (*http.Response, error) { return said(200, `{}`) })
+	w, sent := wired(false, func(int, *http.Request) (*http.Response, error) { return answerWith(200, `{}`) })
 	for _, address := range []string{"https://api.github.test.evil.example/repos/acme/shop", "http://api.github.test/repos/acme/shop"} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
 		if err != nil {
@@ -357,7 +361,7 @@ func TestNothingGoesElsewhere(t *testing.T) {
 
 func TestCancelledWhileWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, _ := wired(true, func(int, *http.Request) (*http.Response, error) { return said(502, "") })
+		w, _ := wired(true, func(int, *http.Request) (*http.Response, error) { return answerWith(502, "") })
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		if _, _, err := send(ctx, t, w, http.MethodGet); !errors.Is(err, context.DeadlineExceeded) {
