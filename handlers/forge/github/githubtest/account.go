@@ -23,14 +23,14 @@ type account struct {
 // personal access token. The other methods make the people they name.
 func (s *Server) AddUser(login string) (token string) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	return s.account(login, false).token
 }
 
 // AddOrg makes an organisation, if there is none of that login.
 func (s *Server) AddOrg(login string) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.account(login, true)
 }
 

@@ -78,7 +78,7 @@ var always = []string{"installation", "installation_repositories", "installation
 // AddApp registers an app, as a person does by hand.
 func (s *Server) AddApp(o AppOptions) (*App, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	return s.addApp(o)
 }
 
@@ -161,7 +161,7 @@ var permissionNames = []string{
 // App returns the app of a slug, or nil.
 func (s *Server) App(slug string) *App {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	return s.appOf(slug)
 }
 
@@ -175,7 +175,7 @@ func (s *Server) appOf(slug string) *App {
 // SetHook changes where the app's webhooks go, as its settings page does.
 func (a *App) SetHook(url, secret string) {
 	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
+	defer a.s.unlock()
 	a.HookURL, a.HookSecret = url, secret
 }
 

@@ -178,7 +178,7 @@ func (s *Server) api(router *mux.Router) http.Handler {
 // serve runs one handler under the server's lock.
 func (s *Server) serve(c *call, rt route, seen *Request) (a answer, err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	c.tok, err = s.authenticate(c.r)
 	if err != nil {
 		return answer{}, err

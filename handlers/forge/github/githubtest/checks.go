@@ -54,7 +54,7 @@ type check struct {
 // all commits if sha is empty.
 func (r *Repo) CheckRuns(sha string) []CheckRun {
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	var out []CheckRun
 	for _, c := range r.checks {
 		if sha == "" || c.SHA == sha {
@@ -267,7 +267,7 @@ func (r *Repo) RerunCheck(checkRun int64, login string) error {
 // RerunSuite is a person pressing "Re-run all checks".
 func (r *Repo) RerunSuite(suiteID int64, login string) error {
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	for _, u := range r.suites {
 		if u.id == suiteID {
 			r.s.emitTo(u.app, r, "check_suite", r.s.user(login), object{"action": "rerequested", "check_suite": u.hookJSON(r)})
@@ -279,7 +279,7 @@ func (r *Repo) RerunSuite(suiteID int64, login string) error {
 
 func (r *Repo) onCheck(id int64, do func(*check) error) error {
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	for _, k := range r.checks {
 		if k.ID == id {
 			return do(k)

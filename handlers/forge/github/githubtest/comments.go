@@ -43,7 +43,7 @@ func (r *Repo) CommitComments(sha string) []Comment {
 
 func (r *Repo) commentsWhere(want func(*comment) bool) []Comment {
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	var out []Comment
 	for _, k := range r.comments {
 		if want(k) {
@@ -58,7 +58,7 @@ func (r *Repo) commentsWhere(want func(*comment) bool) []Comment {
 // Comment is a person writing on a pull request or issue.
 func (r *Repo) Comment(number int, login, body string) (Comment, error) {
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	p, err := r.pull(number)
 	if err != nil {
 		return Comment{}, err
@@ -71,7 +71,7 @@ func (r *Repo) Comment(number int, login, body string) (Comment, error) {
 // EditComment is a person changing a comment.
 func (r *Repo) EditComment(id int64, login, body string) error {
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	for _, k := range r.comments {
 		if k.ID != id || k.SHA != "" {
 			continue
@@ -93,7 +93,7 @@ func (r *Repo) EditComment(id int64, login, body string) error {
 // CommentCommit is a person writing on a commit.
 func (r *Repo) CommentCommit(sha, login, body string) (Comment, error) {
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	if !r.has(sha) {
 		return Comment{}, fmt.Errorf("%s has no commit %s", r.fullName(), sha)
 	}

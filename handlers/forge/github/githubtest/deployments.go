@@ -33,7 +33,7 @@ type deployment struct {
 // Deployments lists the deployments, oldest first.
 func (r *Repo) Deployments() []Deployment {
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	var out []Deployment
 	for _, d := range r.deployments {
 		one := d.Deployment

@@ -57,14 +57,14 @@ var errDropped = errors.New("connection dropped on demand")
 // or "* /repos/acme/shop/**"; path as in path.Match, without /api/v3.
 func (s *Server) FailNext(pattern string, times int, f Failure) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.failures = append(s.failures, &failure{pattern: pattern, times: times, Failure: f})
 }
 
 // Recover forgets failures that have not come yet.
 func (s *Server) Recover() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.failures = nil
 }
 
@@ -74,14 +74,14 @@ func (s *Server) failure(r *http.Request) *failure {
 	s.mu.Lock()
 	i := slices.IndexFunc(s.failures, func(f *failure) bool { return fits(f.pattern, r.Method, r.URL.Path) })
 	if i < 0 {
-		s.mu.Unlock()
+		s.unlock()
 		return nil
 	}
 	f := s.failures[i]
 	if f.times--; f.times <= 0 {
 		s.failures = slices.Delete(s.failures, i, i+1)
 	}
-	s.mu.Unlock()
+	s.unlock()
 	if f.delay == 0 {
 		return f
 	}

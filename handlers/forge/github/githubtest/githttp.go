@@ -80,7 +80,7 @@ func (s *Server) finish(r *http.Request, cmd *exec.Cmd) {
 // admitGit finds the repository and decides by the credentials.
 func (s *Server) admitGit(r *http.Request, path string, push bool) (*Repo, *account, int) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	name := strings.TrimSuffix(strings.Trim(path, "/"), ".git")
 	repo := s.repos[s.names[strings.ToLower(name)]]
 	t, err := s.authenticate(r)

@@ -29,7 +29,7 @@ type Installation struct {
 func (a *App) Install(login string, repos ...string) (*Installation, error) {
 	s := a.s
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	owner := s.account(login, true)
 	for _, inst := range a.installs {
 		if inst.account == owner {
@@ -81,7 +81,7 @@ func (i *Installation) SetPermissions(p map[string]string) {
 func (i *Installation) change(action string, do func()) {
 	s := i.App.s
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	repos := i.all()
 	do()
 	payload := object{"action": action, "installation": i.hookJSON(), "sender": s.userJSON(s.user(""))}
@@ -99,7 +99,7 @@ func (i *Installation) RemoveRepository(name string) error { return i.choose(nam
 func (i *Installation) choose(name string, add bool) error {
 	s := i.App.s
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	r, err := s.repo(name)
 	if err != nil {
 		return err

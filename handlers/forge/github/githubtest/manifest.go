@@ -70,7 +70,7 @@ func (s *Server) newApp(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if o.Owner == "" {
 		o.Owner = s.user("").login
 	}

@@ -20,7 +20,7 @@ type grant struct {
 func (i *Installation) AfterInstall(login string) string {
 	s := i.App.s
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	query := url.Values{"installation_id": {fmt.Sprint(i.ID)}, "setup_action": {"install"}}
 	target := i.App.SetupURL
 	if i.App.RequestOAuthOnInstall {
@@ -51,7 +51,7 @@ func (s *Server) accessToken(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	out := map[string]string{}
 	refuse := func(code, description string) {
 		out["error"], out["error_description"] = code, description

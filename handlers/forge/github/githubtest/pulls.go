@@ -46,7 +46,7 @@ func (r *Repo) OpenPull(o Pull) (number int, err error) {
 	defer r.pushing.Unlock()
 	s := r.s
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	p := &pull{r: r, id: s.id(), title: o.Title, body: o.Body, by: s.user(o.User), draft: o.Draft, from: o.From, head: o.Head, base: o.Base, open: true, at: s.now()}
 	if p.title == "" {
 		p.title = "A change"
@@ -77,7 +77,7 @@ func (r *Repo) OpenPull(o Pull) (number int, err error) {
 func (r *Repo) OpenIssue(login, title string) (number int) {
 	s := r.s
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	r.number++
 	p := &pull{r: r, id: s.id(), number: r.number, title: title, by: s.user(login), isIssue: true, open: true, at: s.now()}
 	r.pulls = append(r.pulls, p)
@@ -147,7 +147,7 @@ func (r *Repo) onPull(number int, do func(*pull) error) error {
 	r.pushing.Lock()
 	defer r.pushing.Unlock()
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	p, err := r.pull(number)
 	if err == nil && p.isIssue {
 		err = fmt.Errorf("#%d of %s is an issue", number, r.fullName())

@@ -28,7 +28,7 @@ func (r *Repo) Push(p Push) (sha string, err error) {
 	r.pushing.Lock()
 	defer r.pushing.Unlock()
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	if p.Branch == "" {
 		p.Branch = r.defaultBranch
 	}
@@ -69,7 +69,7 @@ func (r *Repo) SetRefs(login string, refs map[string]string) error {
 	r.pushing.Lock()
 	defer r.pushing.Unlock()
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	return r.set(r.s.user(login), refs)
 }
 
@@ -78,7 +78,7 @@ func (r *Repo) Tag(login, name, on, message string) error {
 	r.s.mu.Lock()
 	target := r.dir.resolve(on)
 	user, at := r.s.user(login), r.s.now().Unix()
-	r.s.mu.Unlock()
+	r.s.unlock()
 	if target == "" {
 		return fmt.Errorf("tag %s: there is no %q in %s", name, on, r.FullName())
 	}
@@ -98,7 +98,7 @@ func (r *Repo) Head(ref string) string {
 	if ref == "" {
 		r.s.mu.Lock()
 		ref = r.defaultBranch
-		r.s.mu.Unlock()
+		r.s.unlock()
 	}
 	return r.dir.resolve(ref)
 }
@@ -132,7 +132,7 @@ func (r *Repo) received(user *account, run func()) error {
 	}
 	run()
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	return r.tell(user, before)
 }
 

@@ -51,7 +51,7 @@ func (s *Server) AddRepo(fullName string, o RepoOptions) (*Repo, error) {
 		o.DefaultBranch = "main"
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	r, err := s.newRepo(fullName, o)
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func (s *Server) newRepo(fullName string, o RepoOptions) (*Repo, error) {
 // Repo finds a repository by its full name now.
 func (s *Server) Repo(fullName string) (*Repo, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	return s.repo(fullName)
 }
 
@@ -108,7 +108,7 @@ func (s *Server) repo(fullName string) (*Repo, error) {
 func (r *Repo) Fork(login string) (*Repo, error) {
 	s := r.s
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.account(login, false)
 	f, err := s.newRepo(login+"/"+r.name, RepoOptions{Private: r.private, DefaultBranch: r.defaultBranch})
 	if err != nil {
@@ -128,7 +128,7 @@ func (r *Repo) ID() int64 { return r.id }
 // FullName is OWNER/NAME now.
 func (r *Repo) FullName() string {
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	return r.fullName()
 }
 
@@ -149,7 +149,7 @@ func (r *Repo) Dir() string { return string(r.dir) }
 // takes it away.
 func (r *Repo) SetCollaborator(login, permission string) {
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	r.s.user(login)
 	r.collaborators[strings.ToLower(login)] = permission
 }
@@ -157,14 +157,14 @@ func (r *Repo) SetCollaborator(login, permission string) {
 // Protect switches the protection of a branch.
 func (r *Repo) Protect(branch string, on bool) {
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	r.protected[branch] = on
 }
 
 // SetPrivate changes who sees the repository.
 func (r *Repo) SetPrivate(private bool) {
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	if r.private == private {
 		return
 	}
@@ -179,7 +179,7 @@ func (r *Repo) SetPrivate(private bool) {
 // SetDefaultBranch changes the default branch.
 func (r *Repo) SetDefaultBranch(branch string) error {
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	old := r.defaultBranch
 	r.defaultBranch = branch
 	_, err := r.dir.run("symbolic-ref", "HEAD", "refs/heads/"+branch)
@@ -192,7 +192,7 @@ func (r *Repo) SetDefaultBranch(branch string) error {
 func (r *Repo) Rename(name string) error {
 	s := r.s
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	old := r.name
 	if err := r.move(r.owner, name); err != nil {
 		return err
@@ -205,7 +205,7 @@ func (r *Repo) Rename(name string) error {
 func (r *Repo) Transfer(login string) error {
 	s := r.s
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	old := r.owner
 	if err := r.move(s.account(login, true), r.name); err != nil {
 		return err
@@ -239,7 +239,7 @@ func (r *Repo) move(owner *account, name string) error {
 func (r *Repo) Delete() {
 	s := r.s
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.emit(r, "repository", s.user(""), object{"action": "deleted"})
 	delete(s.repos, r.id)
 }

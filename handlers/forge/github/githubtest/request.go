@@ -28,7 +28,7 @@ type Request struct {
 // fits the pattern; see FailNext for patterns. An empty pattern fits all.
 func (s *Server) Requests(pattern string) []Request {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	return slices.DeleteFunc(slices.Clone(s.requests), func(r Request) bool {
 		return pattern != "" && !fits(pattern, r.Method, r.Path)
 	})
@@ -36,7 +36,7 @@ func (s *Server) Requests(pattern string) []Request {
 
 func (s *Server) record(r Request) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.requests = append(s.requests, r)
 }
 

@@ -64,6 +64,7 @@ type Server struct {
 	names    map[string]int64 // full name, lower-cased, old ones too
 	failures []*failure
 	requests []Request
+	outgoing []*Delivery // until unlock
 }
 
 // New starts a server for one test, with the validator on: a violation that
@@ -168,6 +169,16 @@ func (s *Server) Violations() []string {
 
 // Settle waits until every webhook so far has been answered, or ctx ends.
 func (s *Server) Settle(ctx context.Context) error { return s.hooks.settle(ctx) }
+
+// unlock sends what was made under the lock, all of it done: who is told of a
+// push at once could else ask for what is not there yet, or wait for the lock.
+func (s *Server) unlock() {
+	for _, d := range s.outgoing {
+		s.hooks.add(d)
+	}
+	s.outgoing = nil
+	s.mu.Unlock()
+}
 
 func (s *Server) now() time.Time { return s.opts.Now().UTC().Truncate(time.Second) }
 

@@ -29,7 +29,7 @@ const statusLimit = 1000
 // Statuses lists every status of a commit, newest first.
 func (r *Repo) Statuses(sha string) []Status {
 	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
+	defer r.s.unlock()
 	var out []Status
 	for _, st := range slices.Backward(r.statuses) {
 		if st.SHA == sha {

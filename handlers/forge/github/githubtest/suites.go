@@ -134,7 +134,7 @@ func (r *Repo) MergeGroup(number int) (sha string, err error) {
 	defer r.pushing.Unlock()
 	s := r.s
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	p, err := r.pull(number)
 	if err != nil {
 		return "", err

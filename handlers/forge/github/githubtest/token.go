@@ -154,6 +154,6 @@ func (s *Server) actor(t *token) *account {
 // that passed would.
 func (s *Server) ExpireTokens() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	maps.DeleteFunc(s.tokens, func(_ string, t *token) bool { return t.kind == installationToken })
 }

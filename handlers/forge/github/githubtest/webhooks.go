@@ -70,7 +70,7 @@ func (s *Server) Deliver(app *App, i *Installation, r *Repo, event string, paylo
 		}
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.queue(app, i, r, event, body)
 	return nil
 }
@@ -141,7 +141,7 @@ func (s *Server) queue(app *App, i *Installation, r *Repo, event string, body []
 	if app.HookSecret != "" {
 		d.Header.Set("X-Hub-Signature-256", Sign(app.HookSecret, body))
 	}
-	s.hooks.add(d)
+	s.outgoing = append(s.outgoing, d)
 }
 
 // Sign is the value of X-Hub-Signature-256.
@@ -247,6 +247,6 @@ func (s *Server) redeliver(c *call) (answer, error) {
 	if again.secret != "" {
 		again.Header.Set("X-Hub-Signature-256", Sign(again.secret, again.Payload))
 	}
-	s.hooks.add(&again)
+	s.outgoing = append(s.outgoing, &again)
 	return answer{status: http.StatusAccepted, body: object{}}, nil
 }
