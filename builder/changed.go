@@ -27,11 +27,6 @@ func (d *Dispatcher) changed(ctx context.Context, c *openCommit, l *EventLease, 
 	if err != nil {
 		return d.notCompared(e, err)
 	}
-	if slices.Contains(paths, buildFileName) {
-		// An image that is new in the file was never built, and paths that are
-		// new were never looked at.
-		return nil, false
-	}
 	return paths, true
 }
 

@@ -51,9 +51,11 @@ func (c *commander) newestBuilds(ctx context.Context) ([]Record, error) {
 	for _, r := range builds {
 		seq[imageAndRef(r)] = max(seq[imageAndRef(r)], r.Seq)
 	}
-	return slices.DeleteFunc(builds, func(r Record) bool {
+	builds = slices.DeleteFunc(builds, func(r Record) bool {
 		return r.Seq != seq[imageAndRef(r)] || c.c.Source == FromComment && !c.aboutRef(r.Ref)
-	}), nil
+	})
+	slices.SortStableFunc(builds, func(a, b Record) int { return strings.Compare(imageAndRef(a), imageAndRef(b)) })
+	return builds, nil
 }
 
 func imageAndRef(r Record) string { return r.Image + "\n" + r.Ref }
@@ -98,7 +100,7 @@ func (c *commander) choose(builds []Record) ([]Record, error) {
 	}
 	failed := slices.DeleteFunc(slices.Clone(builds), func(r Record) bool { return r.State != Failed && r.State != Cancelled })
 	if len(failed) == 0 {
-		return nil, refusef("Nothing at %s has failed. To build an image all the same, name it: %s.", at, quote("/rebuild "+builds[0].Image))
+		return nil, refusef("Nothing at %s has failed. To build an image all the same, name it: there is %s.", at, imagesOf(builds))
 	}
 	return failed, nil
 }
@@ -232,6 +234,7 @@ func (c *commander) cancel(ctx context.Context) (Decision, error) {
 			lines = append(lines, quote(r.Image)+" is being stopped")
 		}
 	}
+	slices.Sort(lines)
 	switch {
 	case len(lines) > 0:
 		return answered("At " + quote(shortCommit(c.head)) + ":" + bullets(lines)), nil

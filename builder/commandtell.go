@@ -28,10 +28,9 @@ func (c *commander) status(ctx context.Context) (Decision, error) {
 	if len(builds) == 0 {
 		return answered(fmt.Sprintf("Nothing was built of %s; `/why` tells why.", at) + c.pausedText()), nil
 	}
-	slices.SortStableFunc(builds, func(a, b Record) int { return strings.Compare(imageAndRef(a), imageAndRef(b)) })
 	var rows [][]string
 	for _, r := range builds {
-		rows = append(rows, []string{quote(r.Image), quote(subjectOf(r.Ref).String()), quote(Describe(r)), sinceText(r), quote(r.ID)})
+		rows = append(rows, []string{quote(r.Image), quote(subjectOfEvent(Event{Kind: r.EventKind, Ref: r.Ref, Pull: r.Pull}).String()), quote(Describe(r)), sinceText(r), quote(r.ID)})
 	}
 	return answered(fmt.Sprintf("The newest builds of %s:\n\n", at) +
 		table([]string{"image", "of", "state", "since", "build"}, rows) + c.pausedText()), nil
@@ -111,7 +110,7 @@ func (c *commander) refsOf(ctx context.Context) ([]string, error) {
 
 // whyText shows a decision: what was built, and what was not and why.
 func whyText(e Event, d Decision) string {
-	text := fmt.Sprintf("For %s at %s:", quote(subjectOf(e.Ref).String()), quote(shortCommit(e.Commit)))
+	text := fmt.Sprintf("For %s at %s:", quote(subjectOfEvent(e).String()), quote(shortCommit(e.Commit)))
 	var notes []string
 	if d.Unapproved != "" {
 		notes = append(notes, fmt.Sprintf("it comes from a fork and waits for `/%s %s`", CommandOkToBuild, d.Unapproved))

@@ -258,7 +258,7 @@ func (f *labForge) Protected(_ context.Context, _ builder.Repository, ref string
 type labSolvers struct{ *lab }
 
 func (l labSolvers) Acquire(context.Context, builder.Build) (builder.Daemon, error) {
-	return builder.Daemon{Solver: labSolver{l.lab}, Toolchain: builder.Toolchain{Frontend: "dockerfile.v0", BuildKit: "test"}, Release: func() {}}, nil
+	return builder.Daemon{Solver: labSolver(l), Toolchain: builder.Toolchain{Frontend: "dockerfile.v0", BuildKit: "test"}, Release: func() {}}, nil
 }
 
 type labSolver struct{ *lab }

@@ -165,11 +165,9 @@ func (d *Dispatcher) comparePull(ctx context.Context, in *PlanInput, head, base 
 		d.notCompared(in.Event, err)
 		return nil, nil
 	}
-	if !slices.Contains(paths, buildFileName) {
-		in.Changed, in.Compared = paths, true
-		return nil, nil
-	}
+	in.Changed, in.Compared = paths, true
 	switch {
+	case !slices.Contains(paths, buildFileName):
 	case !in.Event.Pull.Fork:
 		in.Base = base.file.authority()
 	case len(head.file.mistakes) > 0:
