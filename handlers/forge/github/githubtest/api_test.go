@@ -1,8 +1,10 @@
 package githubtest_test
 
 import (
+	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-github/v60/github"
 
 	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
@@ -300,4 +302,46 @@ func TestEveryOperation(t *testing.T) {
 		return r, err
 	})
 	check("revoke token", func() (*github.Response, error) { return inst.Apps.RevokeInstallationToken(ctx) })
+}
+
+// TestPages follows the Link header to the end.
+func TestPages(t *testing.T) {
+	w := newWorld(t)
+	for i := range 34 {
+		must(w.AddRepo(fmt.Sprintf("acme/more-%d", i), githubtest.RepoOptions{}))(t)
+	}
+	inst := w.asInstallation(t, nil)
+	var sizes []int
+	seen := map[int64]bool{}
+	for page := 1; page != 0; {
+		list, res, err := inst.Apps.ListRepos(w.ctx, &github.ListOptions{PerPage: 15, Page: page})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes = append(sizes, len(list.Repositories))
+		for _, r := range list.Repositories {
+			seen[r.GetID()] = true
+		}
+		page = res.NextPage
+	}
+	if diff := cmp.Diff([]int{15, 15, 5}, sizes); diff != "" || len(seen) != 35 {
+		t.Errorf("%d repositories %s", len(seen), diff)
+	}
+}
+
+// TestForkThatIsGone leaves a pull request whose head has no repository.
+func TestForkThatIsGone(t *testing.T) {
+	w := newWorld(t)
+	fork := must(w.repo.Fork("mallory"))(t)
+	must(fork.Push(githubtest.Push{User: "mallory", Branch: "x", Files: map[string]string{"x": "x"}}))(t)
+	number := must(w.repo.OpenPull(githubtest.Pull{User: "mallory", From: fork, Head: "x"}))(t)
+	fork.Delete()
+	p, _, err := w.asInstallation(t, nil).PullRequests.Get(w.ctx, "acme", "shop", number)
+	if err != nil || p.Head.Repo != nil || p.Head.GetSHA() == "" {
+		t.Errorf("%v, %v", p.GetHead(), err)
+	}
+	list, _, err := w.asInstallation(t, nil).PullRequests.List(w.ctx, "acme", "shop", nil)
+	if err != nil || len(list) != 1 {
+		t.Errorf("%v, %v", list, err)
+	}
 }

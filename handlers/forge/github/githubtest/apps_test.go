@@ -137,6 +137,50 @@ func TestAuthorizationOnInstall(t *testing.T) {
 	}
 }
 
+// TestInstallByBrowser installs and authorizes as a person does, with forms.
+func TestInstallByBrowser(t *testing.T) {
+	w := newWorld(t)
+	app := must(w.AddApp(githubtest.AppOptions{
+		Name: "web", HookURL: w.hooks.URL, SetupURL: "https://builds.example.com/setup", CallbackURL: "https://builds.example.com/callback",
+	}))(t)
+	page := w.URL + "/apps/web/installations/new?state=s%26t"
+	res, body := browser(t, page, url.Values{"account": {"acme"}, "repository": {"acme/nothing"}})
+	if res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(body, "no repository acme/nothing") {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
+	res, body = browser(t, page, url.Values{"account": {"acme"}, "repository": {"acme/shop"}})
+	if res.StatusCode != http.StatusFound {
+		t.Fatalf("%d %s", res.StatusCode, body)
+	}
+	query := must(res.Location())(t).Query()
+	if query.Get("setup_action") != "install" || query.Get("installation_id") == "" || query.Get("state") != "s&t" || query.Has("code") {
+		t.Errorf("sent to %s", res.Header.Get("Location"))
+	}
+	w.hooks.wait(t, "installation")
+
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for _, test := range []struct {
+		name  string
+		query url.Values
+		want  int
+	}{
+		{"known", url.Values{"client_id": {app.ClientID}, "state": {"x"}, "login": {"alice"}}, http.StatusFound},
+		{"unknown app", url.Values{"client_id": {"nobody"}}, http.StatusNotFound},
+		{"elsewhere", url.Values{"client_id": {app.ClientID}, "redirect_uri": {"https://evil.example.com/"}}, http.StatusBadRequest},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			res := must(client.Get(w.URL + "/login/oauth/authorize?" + test.query.Encode()))(t)
+			_ = res.Body.Close()
+			if res.StatusCode != test.want {
+				t.Fatalf("%d", res.StatusCode)
+			}
+			if test.want == http.StatusFound && (must(res.Location())(t).Query().Get("code") == "" || must(res.Location())(t).Query().Get("state") != "x") {
+				t.Errorf("sent to %s", res.Header.Get("Location"))
+			}
+		})
+	}
+}
+
 // TestAssertions are JWTs that GitHub takes and those that it does not.
 func TestAssertions(t *testing.T) {
 	w := newWorld(t)

@@ -326,6 +326,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, a answer, err err
 		}
 		h.Set("Content-Type", "application/json; charset=utf-8")
 	}
+	h.Set("Date", s.opts.Now().UTC().Format(http.TimeFormat)) // by which clients see that their clock is wrong
 	h.Set("X-GitHub-Request-Id", strings.ToUpper(random(24)))
 	h.Set("X-GitHub-Media-Type", "github.v3; format=json")
 	if r.Method == http.MethodGet && a.status == http.StatusOK {

@@ -1,10 +1,12 @@
 package githubtest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -14,19 +16,53 @@ type grant struct {
 	user *account
 }
 
+// authorize is the page on which a person lets the app know who they are. They
+// press "Authorize" at once; the query's login says who they are.
+func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.unlock()
+	q := r.URL.Query()
+	i := slices.IndexFunc(s.apps, func(a *App) bool { return a.ClientID == q.Get("client_id") })
+	if i < 0 {
+		http.NotFound(w, r)
+		return
+	}
+	app := s.apps[i]
+	target, err := url.Parse(cmp.Or(q.Get("redirect_uri"), app.CallbackURL))
+	if err != nil || app.CallbackURL == "" || !strings.HasPrefix(target.String(), app.CallbackURL) {
+		http.Error(w, "The redirect_uri is not associated with this application.", http.StatusBadRequest)
+		return
+	}
+	query := target.Query()
+	query.Set("code", s.grant(app, q.Get("login")))
+	if state := q.Get("state"); state != "" {
+		query.Set("state", state)
+	}
+	target.RawQuery = query.Encode()
+	http.Redirect(w, r, target.String(), http.StatusFound)
+}
+
+// grant makes a code for a person.
+func (s *Server) grant(app *App, login string) string {
+	code := strings.ToLower(random(20))
+	s.grants[code] = &grant{app: app, user: s.user(login)}
+	return code
+}
+
 // AfterInstall is where GitHub sends the browser of the person who installed
 // the app: the callback URL with a code when user authorization is requested
 // at installation, else the setup URL.
 func (i *Installation) AfterInstall(login string) string {
-	s := i.App.s
-	s.mu.Lock()
-	defer s.unlock()
+	i.App.s.mu.Lock()
+	defer i.App.s.unlock()
+	return i.afterInstall(login)
+}
+
+func (i *Installation) afterInstall(login string) string {
 	query := url.Values{"installation_id": {fmt.Sprint(i.ID)}, "setup_action": {"install"}}
 	target := i.App.SetupURL
 	if i.App.RequestOAuthOnInstall {
-		code := strings.ToLower(random(20))
-		s.grants[code] = &grant{app: i.App, user: s.user(login)}
-		query.Set("code", code)
+		query.Set("code", i.App.s.grant(i.App, login))
 		target = i.App.CallbackURL
 	}
 	separator := "?"

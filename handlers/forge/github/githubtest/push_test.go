@@ -1,6 +1,8 @@
 package githubtest_test
 
 import (
+	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"net/url"
 	"os"
@@ -74,6 +76,28 @@ func TestGitPush(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestLargePush is more than git sends in one piece: chunked, and compressed
+// the other way.
+func TestLargePush(t *testing.T) {
+	w := newWorld(t)
+	w.repo.SetCollaborator("alice", "write")
+	dir := filepath.Join(t.TempDir(), "shop")
+	git(t, ".", "clone", "-q", w.repo.PushURL("alice"), dir)
+	noise := make([]byte, 3<<20)
+	_, _ = rand.Read(noise)
+	if err := os.WriteFile(filepath.Join(dir, "noise"), noise, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	git(t, dir, "add", "noise")
+	git(t, dir, "commit", "-q", "-m", "Add noise")
+	git(t, dir, "push", "-q", "origin", "main")
+	again := filepath.Join(t.TempDir(), "again")
+	git(t, ".", "clone", "-q", w.repo.PushURL("alice"), again)
+	if got := must(os.ReadFile(filepath.Join(again, "noise")))(t); !bytes.Equal(got, noise) {
+		t.Errorf("%d bytes came back", len(got))
 	}
 }
 

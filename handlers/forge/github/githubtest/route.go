@@ -132,6 +132,9 @@ func (s *Server) handler() http.Handler {
 	web.HandleFunc("POST /settings/apps/new", s.newApp)
 	web.HandleFunc("POST /organizations/{org}/settings/apps/new", s.newApp)
 	web.HandleFunc("POST /login/oauth/access_token", s.accessToken)
+	web.HandleFunc("GET /login/oauth/authorize", s.authorize)
+	web.HandleFunc("GET /apps/{slug}/installations/new", s.installPage)
+	web.HandleFunc("POST /apps/{slug}/installations/new", s.installApp)
 	web.Handle("/api/v3/", http.StripPrefix("/api/v3", api))
 	web.Handle("/", api)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
