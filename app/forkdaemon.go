@@ -179,12 +179,16 @@ func sweepForks(ctx context.Context, dir *dataDir, log *slog.Logger) {
 		return
 	}
 	for _, root := range roots {
+		info, err := os.Stat(root) // first: what is done below may change its time
+		if err != nil {
+			continue
+		}
 		lock, err := lockFile(ctx, filepath.Join(root, ".lock"), 0)
 		if err != nil {
 			continue
 		}
 		err = clearLeftovers(ctx, runc, root)
-		if info, stat := os.Stat(root); err == nil && stat == nil && time.Since(info.ModTime()) > forkKeep {
+		if err == nil && time.Since(info.ModTime()) > forkKeep {
 			err = os.RemoveAll(root)
 		}
 		if err != nil {

@@ -34,6 +34,9 @@ func TestChildThatDoesNotStart(t *testing.T) {
 	}{
 		{"it ends with a message", func(*child) {}, []string{"test-server did not start", "exit status 3", "bad configuration"}},
 		{"the program is not there", func(c *child) { c.path = "/none" }, []string{"test-server did not start", "/none"}},
+		{"its network cannot be had", func(c *child) {
+			c.enter = func() ([]string, func(), error) { return nil, nil, errors.New("no network") }
+		}, []string{"test-server did not start", "no network"}},
 		{"its log cannot be written", func(c *child) { c.log = "/none/log" }, []string{"test-server did not start", "/none/log"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -95,6 +98,30 @@ func kill(t *testing.T, pid string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// What enter does is for the child, and is undone when the child is gone.
+func TestChildStartsWhereItIsTold(t *testing.T) {
+	c := shell(t, `echo "$WHERE" > where; touch ready; exec sleep 1000`)
+	left := make(chan struct{}, 1)
+	c.enter = func() ([]string, func(), error) {
+		return []string{"WHERE=inside"}, func() { left <- struct{}{} }, nil
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	started, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- c.Run(ctx, func() { close(started) }) }()
+	<-started
+	if data, err := os.ReadFile(filepath.Join(c.dir, "where")); err != nil || string(data) != "inside\n" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if len(left) > 0 {
+		t.Error("left while it runs")
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	<-left
 }
 
 // All that is missing is told at once, with what installs it.

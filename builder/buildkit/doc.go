@@ -14,6 +14,7 @@
 //   - A registry password reaches the destination's registry only, and gets
 //     tokens for the destination's repository only. (A registry with Basic
 //     authentication takes the password itself, for whatever it is asked.)
+//   - What a fork sends is built with nothing of ours: see fork.go.
 //   - What a step prints is never cut here: the daemon must run with
 //     BUILDKIT_STEP_LOG_MAX_SIZE=-1 and BUILDKIT_STEP_LOG_MAX_SPEED=-1, and the
 //     log's store has the cap.
