@@ -116,12 +116,7 @@ func (c *Courier) effect(ctx context.Context, e *Effect) (again time.Duration, e
 	case UntagPull:
 		return c.untagPull(ctx, e.ID)
 	case FireTrigger:
-		r, err := c.Records.Build(ctx, e.ID)
-		if err != nil {
-			return 0, err
-		}
-		run := c.Triggers.Fire(ctx, Firing{Record: r, Trigger: e.Trigger, Attempt: e.Attempt})
-		return run.Retry, c.record(ctx, run)
+		return c.fire(ctx, e)
 	}
 	return 0, fmt.Errorf("unknown effect %q", e.Kind)
 }

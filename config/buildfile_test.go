@@ -110,7 +110,7 @@ func TestBuildFileFull(t *testing.T) {
 			Triggers: []Trigger{
 				{Name: "audit", On: []Outcome{OnPushed}, Webhook: &Webhook{URL: "https://audit.example.com/hook", Credential: "audit-secret"}},
 				{Name: "tell-team", Tags: versions, On: []Outcome{OnPushed, OnFailed, OnRecovered}, Webhook: &Webhook{URL: "http://chat.example.com:8080/hook?room=1"}},
-				{Name: "both", Tags: semicolons, On: []Outcome{OnPushed}, Webhook: &Webhook{URL: "https://example.com"}},
+				{Name: "both", Tags: semicolons, Environment: "production", On: []Outcome{OnPushed}, Webhook: &Webhook{URL: "https://example.com"}},
 				{Name: "list", Tags: latest, On: []Outcome{OnPushed}, Webhook: &Webhook{URL: "https://example.com"}},
 			},
 		}},

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -54,12 +56,13 @@ func (r *reader) triggers(v *yaml.Node) []Trigger {
 func (r *reader) trigger(n *yaml.Node) (Trigger, *yaml.Node) {
 	t := Trigger{On: []Outcome{OnPushed}, Pos: position(n)}
 	seen, ok := r.section(n, "images[].triggers[]", fields{
-		"name":       func(v *yaml.Node) { t.Name, _ = r.word(v, "name", triggerName, triggerNameRule) },
-		"tags":       func(v *yaml.Node) { t.Tags = r.tagSelector(v) },
-		"on":         func(v *yaml.Node) { t.On = r.outcomes(v) },
-		"webhook":    func(v *yaml.Node) { t.Webhook = r.webhook(v) },
-		"kubernetes": r.later("Kubernetes triggers are"),
-		"chat":       r.later("chat triggers are"),
+		"name":        func(v *yaml.Node) { t.Name, _ = r.word(v, "name", triggerName, triggerNameRule) },
+		"tags":        func(v *yaml.Node) { t.Tags = r.tagSelector(v) },
+		"on":          func(v *yaml.Node) { t.On = r.outcomes(v) },
+		"webhook":     func(v *yaml.Node) { t.Webhook = r.webhook(v) },
+		"environment": func(v *yaml.Node) { t.Environment = r.checked(v, "environment", checkEnvironment) },
+		"kubernetes":  r.later("Kubernetes triggers are"),
+		"chat":        r.later("chat triggers are"),
 	})
 	if !ok {
 		return t, nil
@@ -80,6 +83,14 @@ func (r *reader) trigger(n *yaml.Node) (Trigger, *yaml.Node) {
 		r.errorf(n, "a trigger does one thing; write a trigger for each")
 	}
 	return t, seen["name"]
+}
+
+// checkEnvironment says why a name cannot be a deployment environment's.
+func checkEnvironment(s string) error {
+	if n := utf8.RuneCountInString(s); n < 1 || n > 100 || strings.TrimSpace(s) != s || strings.ContainsFunc(s, unicode.IsControl) {
+		return fmt.Errorf("%s cannot be an environment: 1 to 100 characters on one line, without spaces around them", quote(s))
+	}
+	return nil
 }
 
 func (r *reader) tagSelector(v *yaml.Node) TagSelector {

@@ -67,7 +67,10 @@ type Trigger struct {
 	Tags    TagSelector `json:"tags"`
 	On      []Outcome   `json:"on"` // never empty
 	Webhook *Webhook    `json:"webhook,omitempty"`
-	Pos     Position    `json:"-"`
+	// Environment is what the trigger rolls out to, where the forge shows
+	// deployments; "" shows none.
+	Environment string   `json:"environment,omitempty"`
+	Pos         Position `json:"-"`
 }
 
 // Outcome is what a trigger listens for.
