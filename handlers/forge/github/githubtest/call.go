@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -88,58 +87,6 @@ func (c *call) number(name string) int64 {
 
 func (c *call) query(name string) string { return c.r.URL.Query().Get(name) }
 
-// page answers the asked page of a list, with the Link header.
-func (c *call) page(list []any) (answer, error) {
-	part, header := c.cut(list)
-	return answer{status: http.StatusOK, body: part, header: header}, nil
-}
-
-// pageIn is page for lists that come in an object with their total.
-func (c *call) pageIn(field string, list []any, more object) (answer, error) {
-	part, header := c.cut(list)
-	body := object{"total_count": len(list), field: part}
-	for k, v := range more {
-		body[k] = v
-	}
-	return answer{status: http.StatusOK, body: body, header: header}, nil
-}
-
-func (c *call) perPage() int {
-	size, err := strconv.Atoi(c.query("per_page"))
-	if err != nil || size < 1 {
-		size = 30
-	}
-	return min(size, 100)
-}
-
-func (c *call) cut(list []any) ([]any, http.Header) {
-	size := c.perPage()
-	page, err := strconv.Atoi(c.query("page"))
-	if err != nil || page < 1 {
-		page = 1
-	}
-	from, to := min((page-1)*size, len(list)), min(page*size, len(list))
-	last := max(1, (len(list)+size-1)/size)
-	var links []string
-	link := func(n int, rel string) {
-		q := c.r.URL.Query()
-		q.Set("page", strconv.Itoa(n))
-		links = append(links, fmt.Sprintf("<%s%s?%s>; rel=%q", c.s.API, (&url.URL{Path: c.r.URL.Path}).EscapedPath(), q.Encode(), rel))
-	}
-	if page > 1 {
-		link(page-1, "prev")
-	}
-	if page < last {
-		link(page+1, "next")
-		link(last, "last")
-	}
-	header := http.Header{}
-	if links != nil {
-		header.Set("Link", strings.Join(links, ", "))
-	}
-	return append([]any{}, list[from:to]...), header
-}
-
 // api answers the REST API. The path comes without /api/v3.
 func (s *Server) api(router *mux.Router) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -204,91 +151,6 @@ func (s *Server) serve(c *call, rt route, seen *Request) (a answer, err error) {
 		a.header.Set("X-Accepted-GitHub-Permissions", strings.ReplaceAll(strings.ReplaceAll(rt.permission, ":", "="), "|", "; "))
 	}
 	return a, err
-}
-
-// admit decides whether the caller may call the route at all.
-func (c *call) admit(rt route) error {
-	t := c.tok
-	switch rt.who {
-	case anyone:
-		return nil
-	case asApp, asAppOnRepo:
-		if t.kind != appToken {
-			return &apiError{status: http.StatusUnauthorized, message: "A JSON web token could not be decoded"}
-		}
-	case asInstallation:
-		if t.kind != installationToken {
-			return errIntegration
-		}
-	case asUser:
-		if t.kind != userToken {
-			return errIntegration
-		}
-	}
-	if t.inst != nil && !t.inst.suspended.IsZero() {
-		return errSuspended
-	}
-	if rt.who == onRepo || rt.who == asAppOnRepo {
-		return c.admitRepo(rt)
-	}
-	return nil
-}
-
-func (c *call) admitRepo(rt route) error {
-	if err := c.findRepo(); err != nil || rt.who == asAppOnRepo {
-		return err
-	}
-	t, public := c.tok, !c.repo.private && strings.HasSuffix(rt.permission, ":read")
-	switch {
-	case t.kind == appToken:
-		return &apiError{status: http.StatusUnauthorized, message: "Bad credentials"}
-	case public: // everybody may read what is public
-		return nil
-	case t.kind == noToken && !c.repo.private:
-		return &apiError{status: http.StatusUnauthorized, message: "Requires authentication"}
-	case !t.reaches(c.repo) && c.repo.private:
-		return errNotFound
-	case !t.reaches(c.repo) || !t.may(c.repo, rt.permission):
-		return errIntegration
-	}
-	return nil
-}
-
-// findRepo looks the path's repository up; an old name answers with the way to
-// the new one: https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
-func (c *call) findRepo() error {
-	if id := c.number("repository_id"); id != 0 {
-		if c.repo = c.s.repos[id]; c.repo == nil {
-			return errNotFound
-		}
-		return nil
-	}
-	full := c.vars["owner"] + "/" + c.vars["repo"]
-	r := c.s.repos[c.s.names[strings.ToLower(full)]]
-	if r == nil {
-		return errNotFound
-	}
-	c.repo = r
-	if strings.EqualFold(r.fullName(), full) {
-		return nil
-	}
-	if c.tok.kind != appToken && !c.tok.reaches(r) && r.private {
-		return errNotFound
-	}
-	_, rest, _ := strings.Cut(strings.TrimPrefix(c.r.URL.EscapedPath(), "/repos/"), "/")
-	_, rest, found := strings.Cut(rest, "/")
-	if found {
-		rest = "/" + rest
-	}
-	location := fmt.Sprintf("%s/repositories/%d%s", c.s.API, r.id, rest)
-	if c.r.URL.RawQuery != "" {
-		location += "?" + c.r.URL.RawQuery
-	}
-	status, message := http.StatusMovedPermanently, "Moved Permanently"
-	if c.r.Method != http.MethodGet {
-		status, message = http.StatusTemporaryRedirect, "Temporary Redirect"
-	}
-	return &apiError{status: status, message: message, header: http.Header{"Location": {location}}}
 }
 
 // write sends an answer or an error, with what every answer of GitHub has.

@@ -99,6 +99,7 @@ func (s *Server) createCheck(c *call) (answer, error) {
 	k := &check{CheckRun: CheckRun{ID: s.id(), App: c.tok.app.Slug, SHA: *in.HeadSHA, Status: "queued"}, app: c.tok.app}
 	k.suite = c.repo.suiteOf(c.tok.app, *in.HeadSHA)
 	k.Suite = k.suite.id
+	k.suite.again = false
 	in.apply(k, s.now())
 	c.repo.checks = append(c.repo.checks, k)
 	s.emit(c.repo, "check_run", s.actor(c.tok), object{"action": "created", "check_run": k.hookJSON(c.repo)})
@@ -122,6 +123,7 @@ func (s *Server) updateCheck(c *call) (answer, error) {
 		return answer{}, err
 	}
 	was := k.Status
+	k.suite.again = false
 	in.apply(k, s.now())
 	k.Updates++
 	if was != "completed" {
@@ -259,7 +261,7 @@ func (r *Repo) PressButton(checkRun int64, identifier, login string) error {
 // RerunCheck is a person pressing GitHub's own "Re-run" of a check run.
 func (r *Repo) RerunCheck(checkRun int64, login string) error {
 	return r.onCheck(checkRun, func(k *check) error {
-		r.s.emitTo(k.app, r, "check_run", r.s.user(login), object{"action": "rerequested", "check_run": k.hookJSON(r)})
+		r.s.rerun(r, k, r.s.user(login))
 		return nil
 	})
 }
@@ -270,6 +272,7 @@ func (r *Repo) RerunSuite(suiteID int64, login string) error {
 	defer r.s.unlock()
 	for _, u := range r.suites {
 		if u.id == suiteID {
+			u.again = true
 			r.s.emitTo(u.app, r, "check_suite", r.s.user(login), object{"action": "rerequested", "check_suite": u.hookJSON(r)})
 			return nil
 		}
@@ -294,6 +297,13 @@ func (s *Server) rerequest(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	s.emitTo(k.app, c.repo, "check_run", s.actor(c.tok), object{"action": "rerequested", "check_run": k.hookJSON(c.repo)})
+	s.rerun(c.repo, k, s.actor(c.tok))
 	return created(object{})
+}
+
+// rerun queues the suite again; the check run itself stays as it is:
+// https://docs.github.com/rest/checks/runs#rerequest-a-check-run
+func (s *Server) rerun(r *Repo, k *check, by *account) {
+	k.suite.again = true
+	s.emitTo(k.app, r, "check_run", by, object{"action": "rerequested", "check_run": k.hookJSON(r)})
 }

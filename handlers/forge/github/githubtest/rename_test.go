@@ -42,6 +42,9 @@ func TestRename(t *testing.T) {
 	if err != nil || len(refs) != 1 || refs[0].Object.GetSHA() != head {
 		t.Errorf("refs by the old name: %v, %v", refs, err)
 	}
+	if _, _, err := inst.Repositories.CreateStatus(w.ctx, "acme", "shop", head, &github.RepoStatus{State: github.String("success")}); err != nil || len(w.repo.Statuses(head)) != 1 {
+		t.Errorf("a status by the old name: %v", err)
+	}
 	old := strings.Replace(w.repo.PushURL("alice"), "/store.git", "/shop.git", 1)
 	w.repo.SetCollaborator("alice", "read")
 	if got := git(t, t.TempDir(), "ls-remote", old, "refs/heads/main"); !strings.Contains(got, head) {

@@ -15,6 +15,7 @@ type suite struct {
 	branch        string
 	before, after string
 	created       time.Time
+	again         bool // re-requested, and nothing has happened since
 }
 
 // requestSuites makes the suites of a push and asks the apps to fill them.
@@ -60,8 +61,8 @@ func (u *suite) state(r *Repo) (status, conclusion string, count int) {
 			count++
 		}
 	}
-	if count == 0 {
-		return "queued", "", 0
+	if count == 0 || u.again {
+		return "queued", "", count
 	}
 	// The worst conclusion wins, in GitHub's order.
 	order := []string{"skipped", "neutral", "success", "cancelled", "action_required", "timed_out", "failure"}
