@@ -27,7 +27,14 @@
 //   - Outbox: a sorted set of effects by when they are due, and a version for
 //     each. A stream would give neither delays nor coalescing: here adding an
 //     effect that waits makes it newer, and Done drops only the version that
-//     was done.
+//     was done. The end of a build is urgent: it ends whatever wait its effect
+//     is in.
+//   - Threads: what we have to say on one pull request or commit, a hash with
+//     one remark for each topic. An older remark that comes late changes
+//     nothing, so effects may be carried in any order.
+//   - Repositories: what the forge last said of them, the heads that were
+//     accepted, so that missed events can be found, pauses and approvals. When
+//     we are shut out all but the description goes.
 //   - Logs: a stream while they grow, with the middle cut out when they grow
 //     too long, and one zstd frame when the build has ended. Entries keep
 //     their numbers, so reading on works across the change.

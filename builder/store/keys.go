@@ -13,7 +13,7 @@ package store
 //	{rb}:turn                   counter for rings, versions and tokens
 //	{rb}:repositories           hash REPO -> builder.Repository
 //	{rb}:intents:REPO           hash event id -> builder.Event
-//	{rb}:active                 zset REPO by when it last had an event (ms, to the minute)
+//	{rb}:active                 zset REPO by when its last event was accepted (ms)
 //	{rb}:accepted:REPO          hash ref -> commit of the last accepted event
 //	{rb}:seeded                 set REPO whose heads were taken as accepted
 //	{rb}:paused:REPO            hash image -> who paused it; "" is all of them

@@ -31,13 +31,13 @@ type model struct {
 }
 
 type modelBuild struct {
-	id, repo, lineage, commit string
-	level                     builder.Priority
-	seq                       int64
-	state                     builder.State
-	attempt, lost             int
-	stop                      builder.State
-	due                       bool // the lease has run out, and nobody has claimed since
+	id, repo, lineage, ref, commit string
+	level                          builder.Priority
+	seq                            int64
+	state                          builder.State
+	attempt, lost                  int
+	stop                           builder.State
+	due                            bool // the lease has run out, and nobody has claimed since
 }
 
 func TestQueueAgainstAModel(t *testing.T) {
@@ -54,10 +54,10 @@ func TestQueueAgainstAModel(t *testing.T) {
 				run    func()
 			}{
 				{5, m.push}, {6, m.claim}, {3, m.finish}, {2, m.advance}, {2, m.heartbeat},
-				{1, m.release}, {2, m.cancel}, {1, m.expire}, {2, m.stale},
+				{1, m.release}, {2, m.cancel}, {1, m.expire}, {2, m.stale}, {1, m.stopRef}, {1, m.stopAll},
 			}
 			for range 200 {
-				n := m.random.IntN(24)
+				n := m.random.IntN(26)
 				for _, c := range commands {
 					if n -= c.weight; n < 0 {
 						c.run()
@@ -88,7 +88,7 @@ func (m *model) push() {
 	enqueue(m.t, m.s, e, ids...)
 	for _, id := range ids {
 		plan := planned(id, e)
-		b := &modelBuild{id: id, repo: repo, lineage: plan.Lineage, commit: e.Commit, level: plan.Priority, seq: m.seq, state: builder.Queued}
+		b := &modelBuild{id: id, repo: repo, lineage: plan.Lineage, ref: e.Ref, commit: e.Commit, level: plan.Priority, seq: m.seq, state: builder.Queued}
 		m.builds[id] = b
 		m.order = append(m.order, id)
 		if b.lineage != "" {
@@ -283,6 +283,31 @@ func (m *model) cancel() {
 	case b.stop == "":
 		b.stop = builder.Cancelled
 	}
+}
+
+// stop ends what is queued and asks what is running.
+func (m *model) stop(d builder.Decision, fits func(b *modelBuild) bool) {
+	m.seq++
+	repo := fmt.Sprint("r", m.random.IntN(4))
+	decided(m.t, m.s, builder.Event{ID: fmt.Sprint("e", m.seq), Kind: builder.Installation, Repository: repository(repo)}, d)
+	for _, b := range m.builds {
+		switch {
+		case b.repo != repo || b.state.Terminal() || !fits(b):
+		case b.state == builder.Queued:
+			b.state = builder.Cancelled
+		case b.stop == "":
+			b.stop = builder.Cancelled
+		}
+	}
+}
+
+func (m *model) stopRef() {
+	ref := fmt.Sprint("refs/heads/", m.random.IntN(2))
+	m.stop(builder.Decision{StopRef: ref}, func(b *modelBuild) bool { return b.ref == ref })
+}
+
+func (m *model) stopAll() {
+	m.stop(builder.Decision{StopAll: "because"}, func(*modelBuild) bool { return true })
 }
 
 func (m *model) expire() {

@@ -28,9 +28,9 @@ func (s *Store) Repository(ctx context.Context, key string) (builder.Repository,
 }
 
 // ActiveRepositories returns the repositories that had an event since then,
-// the last one first. The time of a repository's last event is known to the
-// minute: one that is left out may have had its event up to a minute later.
-// Repositories that we were shut out of are absent.
+// the last one first. An event counts from when it is first taken up, with the
+// time at which it was accepted. Repositories that we were shut out of are
+// absent.
 func (s *Store) ActiveRepositories(ctx context.Context, since time.Time) ([]builder.Repository, error) {
 	keys, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{
 		Key: activeKey(), Start: "+inf", Stop: since.UnixMilli(), ByScore: true, Rev: true,

@@ -3,7 +3,6 @@ package store_test
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -33,11 +32,14 @@ func TestRepositoryIsAsItsLastEventSays(t *testing.T) {
 	sparse := builder.Repository{Forge: "github", ID: "7", Owner: "acme", Name: "new/er"} // as installation events tell
 	filled := sparse
 	filled.DefaultBranch, filled.Installation = "main", "1"
-	tests := map[string]struct{ events, want []builder.Repository }{
-		"one":                  {[]builder.Repository{full}, []builder.Repository{full}},
-		"renamed, transferred": {[]builder.Repository{full, renamed}, []builder.Repository{renamed}},
-		"said in part":         {[]builder.Repository{full, sparse}, []builder.Repository{filled}},
-		"first in part":        {[]builder.Repository{sparse, full}, []builder.Repository{full}},
+	tests := map[string]struct {
+		events []builder.Repository
+		want   builder.Repository
+	}{
+		"one":                  {[]builder.Repository{full}, full},
+		"renamed, transferred": {[]builder.Repository{full, renamed}, renamed},
+		"said in part":         {[]builder.Repository{full, sparse}, filled},
+		"first in part":        {[]builder.Repository{sparse, full}, full},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -46,7 +48,7 @@ func TestRepositoryIsAsItsLastEventSays(t *testing.T) {
 				accept(t, s, builder.Event{ID: fmt.Sprint(i), Kind: builder.BranchPushed, Repository: r, Ref: "refs/heads/main", Commit: "c"})
 			}
 			accept(t, s, builder.Event{ID: "0", Kind: builder.BranchPushed, Repository: tt.events[0]}) // delivered again
-			got, err := s.ActiveRepositories(ctx, longAgo)
+			got, err := s.Repository(ctx, "github:7")
 			if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
@@ -57,7 +59,7 @@ func TestRepositoryIsAsItsLastEventSays(t *testing.T) {
 func TestActiveRepositories(t *testing.T) {
 	s := storetest.New(t, store.Options{})
 	for _, name := range []string{"a", "b", "c"} {
-		accept(t, s, pushed("e-"+name, name, "refs/heads/main", "c"))
+		decided(t, s, pushed("e-"+name, name, "refs/heads/main", "c"), builder.Decision{})
 	}
 	now := time.Now()
 	active := func(since time.Time) []string {
@@ -77,15 +79,9 @@ func TestActiveRepositories(t *testing.T) {
 	if diff := cmp.Diff([]string{"c", "b"}, active(now.Add(-90*time.Minute))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	accept(t, s, pushed("e2", "a", "refs/heads/main", "c2"))
-	if got := active(now.Add(-time.Minute)); !slices.Contains(got, "a") {
-		t.Errorf("%q, a is back", got)
-	}
-	// The time is written once a minute at most.
-	s.ActiveAt(t, "git:acme/a", now.Add(-30*time.Second))
-	accept(t, s, pushed("e3", "a", "refs/heads/main", "c3"))
-	if got := active(now.Add(-10 * time.Second)); slices.Contains(got, "a") {
-		t.Errorf("%q: written again within a minute", got)
+	decided(t, s, pushed("e2", "a", "refs/heads/main", "c2"), builder.Decision{})
+	if got := active(now.Add(-time.Minute)); len(got) == 0 || got[0] != "a" {
+		t.Errorf("%q, a was the last", got)
 	}
 	if got := active(now.Add(time.Hour)); got != nil {
 		t.Errorf("%q in an hour", got)
@@ -95,7 +91,9 @@ func TestActiveRepositories(t *testing.T) {
 func TestManyActiveRepositories(t *testing.T) {
 	s := storetest.New(t, store.Options{})
 	for i := range 1100 {
-		accept(t, s, pushed(fmt.Sprint("e", i), fmt.Sprint("r", i), "refs/heads/main", "c"))
+		e := pushed(fmt.Sprint("e", i), fmt.Sprint("r", i), "refs/heads/main", "c")
+		accept(t, s, e)
+		s.ActiveAt(t, e.Repository.Key(), time.Now())
 	}
 	if repos, err := s.ActiveRepositories(ctx, longAgo); err != nil || len(repos) != 1100 {
 		t.Errorf("%d, %v", len(repos), err)

@@ -1,9 +1,10 @@
 #!lua
 -- Accepts an event: numbers it, unless its id was accepted before.
 --
--- A forge waits for this one, so it writes no more than it must: everything
--- that is written is synced to the disk before the answer. That is also why it
--- does without control.lua.
+-- A forge waits for this one, so it does no more than it must: everything that
+-- is written is synced to the disk before the answer, and what can be done when
+-- the event is taken up is done in next_event.lua. That is also why it does
+-- without control.lua.
 -- KEYS  1 {rb}
 -- ARGV  1 event id  2 event (JSON)  3 repository key
 --       4 repository (JSON), "" where the event is of none
@@ -46,6 +47,4 @@ if was ~= ARGV[4] then
   end
   redis.call('HSET', RB .. ':repositories', repo, text)
 end
-local active = redis.call('ZSCORE', RB .. ':active', repo)
-if not active or now - active >= 60000 then redis.call('ZADD', RB .. ':active', now, repo) end
 return {seq, 0}
