@@ -141,8 +141,14 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode == http.StatusForbidden && strings.Contains(strings.ToLower(messageOf(bodyOf(resp))), notAccessible) {
+	if resp.StatusCode != http.StatusForbidden {
+		return resp, nil
+	}
+	switch message := messageOf(bodyOf(resp)); {
+	case strings.Contains(strings.ToLower(message), notAccessible):
 		return nil, d.access.notGranted(req.Context(), d.home.id, resp.Header.Get("X-Accepted-GitHub-Permissions"), d.need)
+	case strings.Contains(message, suspended):
+		return nil, d.closed(&refusal{status: resp.StatusCode, message: message})
 	}
 	return resp, nil
 }

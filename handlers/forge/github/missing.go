@@ -17,6 +17,9 @@ import (
 // call, in lower case.
 const notAccessible = "resource not accessible by integration"
 
+// suspended is in what GitHub says while somebody keeps the app out for now.
+const suspended = "installation has been suspended"
+
 // saidFor is how long one missing permission is not mentioned again.
 const saidFor = 30 * 24 * time.Hour
 

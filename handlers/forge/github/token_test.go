@@ -184,6 +184,25 @@ func (r *clientRig) revokeTokens(t *testing.T) {
 	}
 }
 
+// What GitHub refuses in the middle of calls is refused in the same words.
+func TestShutOutWhileATokenIsThere(t *testing.T) {
+	for name, change := range map[string]func(r *clientRig){
+		"suspended":   func(r *clientRig) { r.inst.Suspend() },
+		"uninstalled": func(r *clientRig) { r.inst.Uninstall() },
+	} {
+		r := newClientRig(t).withCommit(t)
+		gh, err := r.client(t.Context(), r.record(), need{"statuses": "write"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(r)
+		_, _, err = gh.Repositories.CreateStatus(t.Context(), "acme", "shop", r.repo.Head("refs/heads/main"), &github.RepoStatus{State: github.String("pending")})
+		if !errors.Is(err, builder.ErrNotFound) || !strings.Contains(err.Error(), "the GitHub App") {
+			t.Errorf("%s: %v; want ErrNotFound and a sentence", name, err)
+		}
+	}
+}
+
 func TestForget(t *testing.T) {
 	r := newClientRig(t).withCommit(t)
 	if err := r.post(t, r.record()); err != nil {
