@@ -6,7 +6,8 @@ import (
 	"github.com/registry-build/registry-build/builder"
 )
 
-// oneDaemon gives every build the same daemon.
+// oneDaemon gives every build the same daemon: on the command line a person
+// builds what is theirs.
 type oneDaemon struct {
 	solver    builder.Solver
 	toolchain builder.Toolchain
