@@ -36,7 +36,7 @@ func (c *commander) carryOut(ctx context.Context, asks ...ask) (Decision, error)
 		var d Decision
 		var err error
 		if e.Kind == PullChanged {
-			d, err = c.planPull(ctx, in)
+			d, err = c.planPull(ctx, in, c.lease.Attempt)
 		} else {
 			d, err = c.plan(ctx, c.lease, in)
 		}
@@ -64,13 +64,17 @@ func (c *commander) carryOut(ctx context.Context, asks ...ask) (Decision, error)
 // mostNotes is how many remarks an answer has room for.
 const mostNotes = 10
 
+func few(notes []string) []string {
+	if more := len(notes) - mostNotes; more > 0 {
+		notes = append(notes[:mostNotes], fmt.Sprintf("and %d more", more))
+	}
+	return notes
+}
+
 // tellBuilds makes the answer of what was planned: what builds, begun with the
 // verb, and why the rest does not. Nothing at all is a refusal.
 func tellBuilds(d Decision, verb string) Decision {
-	notes := notesOf(d)
-	if more := len(notes) - mostNotes; more > 0 {
-		notes = append(notes[:mostNotes], fmt.Sprintf("and %d more; `/why` shows all", more))
-	}
+	notes := few(notesOf(d))
 	if len(d.Builds) == 0 {
 		d.Answer = &Answer{Text: "Nothing is built." + bullets(notes), Refused: true}
 		return d

@@ -112,6 +112,9 @@ func (c *commander) locate(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("pull request %d: %w", c.c.Pull, err)
 		}
+		if !p.Open && c.c.Source != FromComment && c.head != "" {
+			return nil // a button belongs to its commit, whatever became of the pull request
+		}
 		if !p.Open && !c.worksWhenClosed() {
 			return refusef("Pull request %d is closed, so nothing is built for it and `/%s` has nothing to act on; `/status` and `/why` still work. Open it again first, or write the command at a commit.", c.c.Pull, c.c.Name)
 		}

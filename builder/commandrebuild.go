@@ -23,11 +23,20 @@ func (c *commander) rebuild(ctx context.Context) (Decision, error) {
 		return Decision{}, err
 	}
 	var asks []ask
+	var no error
 	for _, r := range chosen {
-		if err := c.mayRepeat(ctx, r.Build); err != nil {
+		var why refused
+		switch err := c.mayRepeat(ctx, r.Build); {
+		case errors.As(err, &why):
+			no = why // which keeps no other build from it
+		case err != nil:
 			return Decision{}, err
+		default:
+			asks = repeat(asks, r.Build, c.c.NoCache)
 		}
-		asks = repeat(asks, r.Build, c.c.NoCache)
+	}
+	if len(asks) == 0 {
+		return Decision{}, no
 	}
 	d, err := c.carryOut(ctx, asks...)
 	if err != nil {

@@ -139,7 +139,7 @@ func whyText(e Event, d Decision) string {
 		}
 		rows = append(rows, []string{quote(r.Image), ruleText(r.Rule), line, quote(r.Message)})
 	}
-	text += bullets(notes)
+	text += bullets(few(notes))
 	if len(rows) > 0 {
 		text += "\n\n" + table([]string{"image", "rule", "line", "outcome"}, rows[:min(len(rows), mostRows)])
 		if more := len(rows) - mostRows; more > 0 {
@@ -149,7 +149,7 @@ func whyText(e Event, d Decision) string {
 	return text
 }
 
-const mostRows = 100 // of a table: a comment has 65,536 characters
+const mostRows = 40 // of a table: a comment has 65,536 characters
 
 func ruleText(rule string) string {
 	if rule == "" {

@@ -168,12 +168,12 @@ func (d *Dispatcher) dispatch(ctx context.Context, l *EventLease) {
 	case errors.Is(context.Cause(held), ErrLeaseLost):
 		return // somebody else decides it
 	case errors.As(err, &later) || l.Attempt < giveUpOnEvent:
-		wait := time.Second << min(l.Attempt, 20)
+		wait, level := time.Second<<min(l.Attempt, 20), slog.LevelWarn
 		if later.Wait > 0 { // a limit of the forge's, which passes however long it takes
-			wait = max(later.Wait, time.Second)
+			wait, level = max(later.Wait, time.Second), slog.LevelInfo
 		}
 		wait = min(wait, deferAtMost)
-		log.Warn("event deferred", "attempt", l.Attempt, "wait", wait, "err", err)
+		log.Log(ctx, level, "event deferred", "attempt", l.Attempt, "wait", wait, "err", err)
 		if err := d.Inbox.Defer(work, l, wait); err != nil {
 			log.Error("defer event", "err", err)
 		}

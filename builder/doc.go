@@ -8,7 +8,8 @@
 //
 //	handlers       verify, accept: an [Event], durable, numbered
 //	[Dispatcher]   one event of a repository at a time: open the commit, put
-//	               the ref's events in [Order], read .registry-build.yml, and
+//	               the ref's events in [Order], read .registry-build.yml and
+//	               what changed, and
 //	[Plan]         (pure) event + file -> builds, tags, and reasons
 //	[Inbox].Decide builds queued, older ones superseded: one step
 //	[Worker]       claims a build under a fenced lease and runs an attempt:
@@ -17,6 +18,20 @@
 //	                 else [Solver].Solve: BuildKit pushes by digest only
 //	                 [Registry].Put: every tag, guarded by [MayMove]
 //	[Courier]      carries what follows out of the outbox: reports, triggers
+//
+// What the dispatcher makes of an event:
+//
+//	branch, tag       its file at the commit; the default branch's file says
+//	                  what may be reached, unless the ref is protected
+//	pull request      the same, never with authority; of the head or the merge
+//	  from a fork     the base branch's file; waits for /ok-to-build of that
+//	                  commit, then the fork lane: no secrets, nothing pushed
+//	  closed          its builds end and its tags go
+//	merge queue       like a pull request, of the group's commit, without tags
+//	command, button   who may use it, then the events that it stands for,
+//	                  planned by hand, and an [Answer]; [ParseCommand] reads
+//	                  the line, [Commands] is the table
+//	installation      let in: heads seeded; shut out: everything ends
 //
 // # The states of a build
 //

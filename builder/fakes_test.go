@@ -233,6 +233,7 @@ type labForge struct {
 	protected map[string]bool
 	merge     bool // pull requests are built as if merged
 	asked     int
+	ready     map[int]string // how often it must be asked -> the merge that it has then
 }
 
 func (f *labForge) Pull(_ context.Context, _ builder.Repository, number int) (builder.Pull, error) {
@@ -240,6 +241,9 @@ func (f *labForge) Pull(_ context.Context, _ builder.Repository, number int) (bu
 	p, ok := f.pulls[number]
 	if !ok {
 		return p, builder.ErrNotFound
+	}
+	if merge := f.ready[f.asked]; merge != "" {
+		p.Merge = merge
 	}
 	return p, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // pullChanged decides that a pull request was opened, or that its head moved.
@@ -38,7 +39,7 @@ func (d *Dispatcher) pullChanged(ctx context.Context, l *EventLease) (Decision, 
 	if !approved {
 		in.Source = e.Commit // nobody needs its merge yet
 	}
-	decision, err := d.planPull(ctx, in)
+	decision, err := d.planPull(ctx, in, l.Attempt)
 	if err == nil && !approved && len(decision.Builds) > 0 {
 		decision = waiting(decision, e)
 	}
@@ -98,8 +99,9 @@ func (d *Dispatcher) pullNow(ctx context.Context, e Event) (*Pull, error) {
 // planPull plans the head of a pull request, which is the event's commit. Its
 // own file says what builds, or the base branch's where the head comes from a
 // fork. What may be reached is the default branch's to say, whatever the base:
-// everybody who can open a pull request has written this file.
-func (d *Dispatcher) planPull(ctx context.Context, in PlanInput) (Decision, error) {
+// everybody who can open a pull request has written this file. attempt is the
+// event's.
+func (d *Dispatcher) planPull(ctx context.Context, in PlanInput, attempt int) (Decision, error) {
 	e := &in.Event
 	e.Protected = false
 	head, err := d.open(ctx, e.Repository, e.Commit)
@@ -134,7 +136,7 @@ func (d *Dispatcher) planPull(ctx context.Context, in PlanInput) (Decision, erro
 	}
 	in.Trusted = authority.authority()
 	changes, more := d.comparePull(ctx, &in, head, base)
-	warning, err := d.mergeCommit(ctx, &in)
+	warning, err := d.mergeCommit(ctx, &in, attempt)
 	if err != nil {
 		return Decision{}, err
 	}
@@ -180,21 +182,29 @@ func (d *Dispatcher) comparePull(ctx context.Context, in *PlanInput, head, base 
 	return changes, more
 }
 
+// A forge works out after it told us whether a pull request can be merged. Of
+// one that conflicts it says no more than of one that it has not looked at.
+const (
+	mergeTries = 3
+	mergeWait  = 2 * time.Second
+)
+
 // mergeCommit puts the would-be merge in the place of the head, where the
 // operator wants that. It returns why the head is built all the same.
-func (d *Dispatcher) mergeCommit(ctx context.Context, in *PlanInput) (warning string, err error) {
+func (d *Dispatcher) mergeCommit(ctx context.Context, in *PlanInput, attempt int) (warning string, err error) {
 	e := in.Event
 	if in.Source != "" || !d.Merge[e.Repository.Forge] {
 		return "", nil
 	}
 	now, err := d.pullNow(ctx, e)
 	switch {
-	case err != nil:
+	case err != nil || now == nil:
 		return "", err
-	case now == nil:
-		return "", nil
 	case now.Head != e.Commit || now.Merge == "":
-		return fmt.Sprintf("this is built from the head, not from the merge: the forge has no merge of %s (it conflicts with branch %s, or is not ready yet)",
+		if attempt < mergeTries {
+			return "", Later{Wait: mergeWait, Reason: fmt.Sprintf("pull request %d has no merge yet", e.Pull.Number)}
+		}
+		return fmt.Sprintf("this is built from the head, not from the merge: the forge has no merge of %s, which may conflict with branch %s",
 			shortCommit(e.Commit), e.Pull.BaseBranch), nil
 	}
 	// What is approved, and shown as tested, is this head and no other.

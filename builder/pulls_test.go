@@ -107,6 +107,10 @@ func TestForkThatBuildsNothingDoesNotWait(t *testing.T) {
 	if d.Unapproved != "" || len(d.Builds) != 0 || !strings.Contains(fmt.Sprint(reasons(d)), "no rule matches pull request 8") {
 		t.Errorf("%+v; want a reason, and no waiting", d)
 	}
+	l.file("82", "a1", "version: 9\n")
+	if got := fmt.Sprint(reasons(l.pulled(ctx, 8, "82"))); !strings.Contains(got, "the .registry-build.yml of the pull request cannot be merged like this: .registry-build.yml:1:") {
+		t.Errorf("%s; want the mistakes of the fork's file told", got)
+	}
 	l.file("a2", "a1", "version: 9\n")
 	l.refs["refs/heads/main"] = hash("a2")
 	if d := l.pulled(ctx, 8, "80"); len(d.Invalid) == 0 || d.Unapproved != "" {
@@ -119,7 +123,7 @@ func TestForkThatBuildsNothingDoesNotWait(t *testing.T) {
 }
 
 func TestMergeOfThePullRequest(t *testing.T) {
-	head := "the forge has no merge of 700000 (it conflicts with branch main, or is not ready yet)"
+	head := "the forge has no merge of 700000, which may conflict with branch main"
 	for _, test := range []struct {
 		name, merge, now string // now is the head at the forge
 		build, warning   string
@@ -130,6 +134,7 @@ func TestMergeOfThePullRequest(t *testing.T) {
 		{"the head has moved on", "m1", "71", "7", head},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel() // two of them wait
 			l := newTown(t)
 			l.forge.merge = true
 			l.file("m1", "70", townFile)
@@ -150,6 +155,15 @@ func TestMergeOfThePullRequest(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A forge that needs a moment for the merge gets it.
+func TestMergeThatComesLate(t *testing.T) {
+	l := newTown(t)
+	l.forge.merge = true
+	l.file("m1", "70", townFile)
+	l.forge.ready = map[int]string{2: hash("m1")}
+	wantBuilds(t, l.pulled(t.Context(), 7, "70"), "trusted api pull/7/head m1 shown on 7 tags pr-7 1 triggers", "trusted web pull/7/head m1 shown on 7")
 }
 
 // A fork that waits is not asked for its merge, and one that is approved is.
@@ -297,6 +311,24 @@ func TestWhatChanged(t *testing.T) {
 	check("a merge queue's group", l.decide(ctx, builder.Event{ID: "git:group", Kind: builder.MergeQueued,
 		Ref: "refs/heads/gh-readonly-queue/main/pr-7-" + hash("a1"), Before: hash("a1"), Commit: hash("a2")}), "web", "-api")
 	check("a commit that is gone", push("refs/heads/old", "dead", "a2"), "api", "web")
+}
+
+// What could not be decided was not built: the next push does not count on it.
+func TestWhatChangedSinceAFailure(t *testing.T) {
+	l := newTown(t)
+	ctx := t.Context()
+	l.tree("b0", "", map[string]string{"api/a": "1"})
+	l.tree("b1", "b0", map[string]string{"api/a": "2"})
+	l.tree("b2", "b1", map[string]string{"api/a": "2", "doc": "1"})
+	l.push(ctx, "refs/heads/other", "", hash("b0"))
+	l.refs["refs/heads/main"] = hash("gone")
+	if d := l.push(ctx, "refs/heads/other", hash("b0"), hash("b1")); d.Failure == nil {
+		t.Fatalf("%+v; want the default branch's file to be missed", d)
+	}
+	l.refs["refs/heads/main"] = hash("a0")
+	if d := l.push(ctx, "refs/heads/other", hash("b1"), hash("b2")); len(d.Builds) != 2 {
+		t.Errorf("%+v; want both images", d)
+	}
 }
 
 // A merge queue's branch has no authority, although its ref is protected and

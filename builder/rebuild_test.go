@@ -131,6 +131,12 @@ func TestButtons(t *testing.T) {
 	p.Open = false
 	l.forge.pulls[7] = p
 	want(t, press(builder.Command{Name: builder.CommandRebuild, BuildID: built.Builds[0].ID}), "no: Pull request 7 is closed, so nothing is built for it. Open it again first.")
+	c = builder.Command{Source: builder.FromButton, Name: builder.CommandRebuild, Pull: 7, BuildID: built.Builds[0].ID}
+	want(t, press(c), "no: Pull request 7 is closed, so nothing is built for it. Open it again first.")
+	// That keeps nothing else of the commit from being built again.
+	pushed := l.push(ctx, "refs/heads/main", hash("a0"), hash("70")).Builds
+	want(t, press(builder.Command{Source: builder.FromRerun, Name: builder.CommandRebuild}),
+		"Building again 2 images at `700000`:\n\n- `api`, tag `latest`\n- `web`, tag `latest`", lines(builder.Decision{Builds: pushed})...)
 }
 
 // A fork's build is built again in the fork lane, and on the pull request only
