@@ -51,7 +51,7 @@ func newChanges(l *builder.EventLease, d builder.Decision) (changes, error) {
 	if d.Untag != 0 {
 		c.Untag = "tags"
 	}
-	if l.Event.Kind == builder.PullClosed {
+	if l.Event.Kind == builder.PullClosed && d.StopRef != "" {
 		c.Approve[aboutRef(l.Event)] = "" // who opens it again asks again
 	}
 	if d.Approve != nil {

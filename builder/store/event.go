@@ -23,11 +23,9 @@ func (s *Store) Append(ctx context.Context, e builder.Event) (builder.Receipt, e
 	if err != nil {
 		return builder.Receipt{}, err
 	}
-	repo := "" // an event of a whole installation is of none
-	if e.Repository.ID != "" {
-		if repo, err = encode(e.Repository); err != nil {
-			return builder.Receipt{}, err
-		}
+	repo, err := encode(e.Repository)
+	if err != nil {
+		return builder.Receipt{}, err
 	}
 	effect := ""
 	switch e.Kind {

@@ -145,3 +145,13 @@ func (s *Store) ActiveAt(t testing.TB, repo string, at time.Time) {
 		t.Fatal(err)
 	}
 }
+
+// WithdrawFound withdraws repositories that were found to be of the
+// installation a moment ago.
+func (s *Store) WithdrawFound(t testing.TB, l *builder.EventLease, installation string, repos ...any) {
+	t.Helper()
+	args := []any{l.Event.Repository.Key(), l.Token, l.Event.Repository.Forge, installation, "why", ms(s.opts.Builds)}
+	if r, err := s.run(context.Background(), s.scripts.withdraw, append(args, repos...)...); err != nil || r.number(0) != 1 {
+		t.Fatalf("withdraw: %v, %v", r, err)
+	}
+}

@@ -92,6 +92,7 @@ func TestApproval(t *testing.T) {
 		{builder.Commanded, approve("c1"), ""},
 		{builder.PullChanged, builder.Decision{}, "c1"},
 		{builder.Commanded, approve("c2"), "c1"},
+		{builder.PullClosed, builder.Decision{}, "c2"}, // it is open again
 		{builder.PullClosed, builder.Decision{StopRef: pull5}, "c2"},
 		{builder.PullChanged, builder.Decision{}, ""},
 	}

@@ -196,9 +196,9 @@ func TestWithdrawnInstallation(t *testing.T) {
 	}
 	moved.Installation = "3" // installed again before the withdrawal is decided
 	decided(t, s, builder.Event{ID: "m", Kind: builder.Installation, Repository: moved}, builder.Decision{})
-	// An event of the installation itself has no repository.
-	none := builder.Repository{Forge: "github", Owner: "acme", Installation: "1"}
-	decided(t, s, withdrawal("w", none), builder.Decision{StopInstallation: "1"})
+	// An event of the installation itself names a repository that stands for all.
+	all := builder.Repository{Forge: "github", ID: "installation-1", Owner: "acme", Name: "*", Installation: "1"}
+	decided(t, s, withdrawal("w", all), builder.Decision{StopInstallation: "1"})
 	for _, id := range []string{"a", "b"} {
 		wantCancelled(t, s, id+"-queued", "by the removal of the app")
 		if stop := record(t, s, id+"-running").Stop; stop == nil {
@@ -221,8 +221,9 @@ func TestWithdrawnInstallation(t *testing.T) {
 			t.Errorf("of %s (-want +got):\n%s", id, diff)
 		}
 	}
-	if _, err := s.Repository(ctx, none.Key()); !errors.Is(err, builder.ErrNotFound) {
-		t.Errorf("an installation is no repository: %v", err)
+	active, err := s.ActiveRepositories(ctx, longAgo)
+	if err != nil || slices.ContainsFunc(active, func(r builder.Repository) bool { return r.Name == "*" }) {
+		t.Errorf("an installation is no repository: %v, %v", active, err)
 	}
 }
 
@@ -257,9 +258,9 @@ func TestWithdrawalIsFenced(t *testing.T) {
 	s := storetest.New(t, store.Options{})
 	a := installed("a", "1")
 	known(t, s, a, "a")
-	none := builder.Repository{Forge: "github", Installation: "1"}
-	stale := undecided(t, s, withdrawal("w", none))
-	store.ExpireEventLease(t, s, none.Key())
+	all := builder.Repository{Forge: "github", ID: "installation-1", Name: "*", Installation: "1"}
+	stale := undecided(t, s, withdrawal("w", all))
+	store.ExpireEventLease(t, s, all.Key())
 	fresh := nextEvent(t, s)
 	if err := s.Decide(ctx, stale, builder.Decision{StopInstallation: "1"}); !errors.Is(err, builder.ErrLeaseLost) {
 		t.Errorf("stale: %v", err)
@@ -271,5 +272,17 @@ func TestWithdrawalIsFenced(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	wantState(t, s, "a-queued", builder.Cancelled)
+}
+
+// It was installed again between the look at the list and the withdrawal.
+func TestWithdrawalSparesWhatCameBackMeanwhile(t *testing.T) {
+	s := storetest.New(t, store.Options{})
+	a := installed("a", "2")
+	known(t, s, a, "a")
+	l := undecided(t, s, withdrawal("w", builder.Repository{Forge: "github", ID: "installation-1", Installation: "1"}))
+	s.WithdrawFound(t, l, "1", a.Key(), "github:unknown")
+	wantState(t, s, "a-queued", builder.Queued)
+	s.WithdrawFound(t, l, "2", a.Key())
 	wantState(t, s, "a-queued", builder.Cancelled)
 }

@@ -7,8 +7,7 @@
 -- without control.lua.
 -- KEYS  1 {rb}
 -- ARGV  1 event id  2 event (JSON)  3 repository key
---       4 repository (JSON), "" where the event is of none
---       5 ref  6 commit  7 what it does to the ref: "set", "drop" or ""
+--       4 repository (JSON)  5 ref  6 commit  7 what it does to the ref: "set", "drop" or ""
 --       8 ref that it is about, "" where it is that one
 -- Returns {number of the event, 1 if it was a duplicate}
 local RB, id, repo = KEYS[1], ARGV[1], ARGV[3]
@@ -33,8 +32,6 @@ if ARGV[7] == 'set' then
 elseif ARGV[7] == 'drop' then
   redis.call('HDEL', RB .. ':accepted:' .. repo, ARGV[5])
 end
-if ARGV[4] == '' then return {seq, 0} end
-
 local was = redis.call('HGET', RB .. ':repositories', repo)
 if was ~= ARGV[4] then
   local text = ARGV[4]

@@ -52,12 +52,8 @@ for _, b in ipairs(c.builds) do
       'commit', b.commit, 'lineage', b.lineage, 'seq', b.seq, 'level', b.level,
       'attempt', 0, 'lost', 0, 'queued', at)
     if b.shown ~= '' then redis.call('HSET', build(b.id), 'shown', b.shown) end
-    for _, index in ipairs({RB .. ':builds', RB .. ':builds:' .. b.repo}) do
-      redis.call('ZADD', index, 0, b.id)
-      for _, old in ipairs(redis.call('ZRANGE', index, 0, 4)) do -- forget what has expired
-        if redis.call('EXISTS', build(old)) == 0 then redis.call('ZREM', index, old) end
-      end
-    end
+    redis.call('ZADD', RB .. ':builds', 0, b.id)
+    redis.call('ZADD', RB .. ':builds:' .. b.repo, 0, b.id)
     if b.lineage ~= '' then
       local newest = RB .. ':newest:' .. b.lineage
       local was = redis.call('HGET', newest, 'seq')
@@ -68,6 +64,13 @@ for _, b in ipairs(c.builds) do
       redis.call('ZADD', RB .. ':lineage:' .. b.lineage, b.seq, b.id)
     end
     enqueue(b.id, at, keep)
+  end
+end
+if #c.builds > 0 then -- forget what has expired, some of it each time
+  for _, index in ipairs({RB .. ':builds', RB .. ':builds:' .. repo}) do
+    for _, old in ipairs(redis.call('ZRANGE', index, 0, math.min(5 * #c.builds, 100) - 1)) do
+      if redis.call('EXISTS', build(old)) == 0 then redis.call('ZREM', index, old) end
+    end
   end
 end
 local seen = {}

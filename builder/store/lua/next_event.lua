@@ -21,9 +21,7 @@ while true do
     local token = id .. '#' .. attempt
     redis.call('ZADD', RB .. ':inboxes', at + ARGV[1], repo)
     redis.call('HSET', RB .. ':inbox-leases', repo, token)
-    if redis.call('HEXISTS', RB .. ':repositories', repo) == 1 then
-      redis.call('ZADD', RB .. ':active', 'GT', math.floor(e[3] / 1000), repo)
-    end
+    redis.call('ZADD', RB .. ':active', 'GT', math.floor(e[3] / 1000), repo)
     local head = redis.call('HGET', RB .. ':heads:' .. repo, e[4]) or ''
     local owners = redis.call('HGETALL', RB .. ':owners:' .. repo)
     local about = e[5] or e[4]
