@@ -15,40 +15,10 @@ import (
 	"github.com/registry-build/registry-build/handlers/forge"
 	"github.com/registry-build/registry-build/handlers/forge/forgetest"
 	"github.com/registry-build/registry-build/handlers/forge/github"
+	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
 )
 
 var updateExamples = flag.Bool("update-examples", false, "write testdata/examples.want")
-
-// payloadExample is one of GitHub's own example payloads.
-type payloadExample struct {
-	Event  string
-	Number int // of the event's examples, from 0
-	Body   json.RawMessage
-}
-
-// examplePayloads are those of npm's @octokit/webhooks-examples.
-func examplePayloads(t testing.TB) []payloadExample {
-	t.Helper()
-	const folder = "githubtest/testdata"
-	text, err := os.ReadFile(filepath.Join(folder, "node_modules/@octokit/webhooks-examples/api.github.com/index.json"))
-	if err != nil {
-		t.Fatalf("%v; install GitHub's example payloads with: make test-deps", err)
-	}
-	var groups []struct {
-		Name     string
-		Examples []json.RawMessage
-	}
-	if err := json.Unmarshal(text, &groups); err != nil {
-		t.Fatal(err)
-	}
-	var all []payloadExample
-	for _, g := range groups {
-		for i, body := range g.Examples {
-			all = append(all, payloadExample{g.Name, i, body})
-		}
-	}
-	return all
-}
 
 // TestExamples: each of GitHub's example payloads comes to events, is ignored
 // on purpose or is refused with a reason; testdata/examples.want lists which.
@@ -56,7 +26,8 @@ func examplePayloads(t testing.TB) []payloadExample {
 func TestExamples(t *testing.T) {
 	var got strings.Builder
 	seen := map[string]bool{}
-	for _, x := range examplePayloads(t) {
+	number := map[string]int{}
+	for _, x := range githubtest.Examples(t) {
 		var checks struct {
 			CheckSuite struct{ App struct{ ID int64 } } `json:"check_suite"`
 			CheckRun   struct{ App struct{ ID int64 } } `json:"check_run"`
@@ -69,12 +40,14 @@ func TestExamples(t *testing.T) {
 		header := hookHeader(x.Event, hookDelivery, x.Body)
 		events, err := a.Events(header, x.Body)
 		seen[x.Event] = true
-		fmt.Fprintf(&got, "%s %d: ", x.Event, x.Number)
+		name := x.Name(number[x.Event+x.Action])
+		number[x.Event+x.Action]++
+		fmt.Fprintf(&got, "%s: ", name)
 		switch {
 		case err == nil && len(events) > 0:
 			for i, e := range events {
 				if err := forgetest.CheckEvent(github.Instance, e); err != nil {
-					t.Errorf("%s %d: %v", x.Event, x.Number, err)
+					t.Errorf("%s: %v", name, err)
 				}
 				if i > 0 {
 					got.WriteString("; ")
@@ -90,7 +63,7 @@ func TestExamples(t *testing.T) {
 		case len(events) == 0 && (errors.Is(err, forge.ErrIgnored) || errors.Is(err, forge.ErrPayload)):
 			fmt.Fprint(&got, err)
 		default:
-			t.Errorf("%s %d: %v, %v", x.Event, x.Number, events, err)
+			t.Errorf("%s: %v, %v", name, events, err)
 		}
 		got.WriteByte('\n')
 	}
@@ -142,12 +115,7 @@ func FuzzPayloads(f *testing.F) {
 // BenchmarkPush is what accepting a push costs before the store is asked.
 func BenchmarkPush(b *testing.B) {
 	a := newIntake()
-	var body []byte
-	for _, x := range examplePayloads(b) {
-		if x.Event == "push" && x.Number == 5 { // a branch
-			body = x.Body
-		}
-	}
+	body := githubtest.Examples(b, "push")[5].Body // a branch, 7.6 kB
 	header := hookHeader("push", hookDelivery, body)
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()

@@ -13,19 +13,8 @@ const mergeQueue = "refs/heads/gh-readonly-queue/"
 // readPush reads the move of one branch or tag.
 // https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
 func readPush(d delivery) ([]builder.Event, error) {
-	var p struct {
-		payload
-		Ref        string `json:"ref"`
-		Before     string `json:"before"`
-		After      string `json:"after"`
-		HeadCommit *struct {
-			ID string `json:"id"`
-		} `json:"head_commit"`
-		Pusher struct {
-			Name string `json:"name"`
-		} `json:"pusher"`
-	}
-	if err := d.read(&p); err != nil {
+	p, err := scanPush(d.body)
+	if err != nil {
 		return nil, err
 	}
 	repo, err := p.of()
@@ -40,7 +29,7 @@ func readPush(d delivery) ([]builder.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := builder.Event{ID: d.eventID(p.Ref), Repository: repo, Ref: p.Ref, Actor: cmp.Or(p.Sender.Login, p.Pusher.Name)}
+	e := builder.Event{ID: d.eventID(p.Ref), Repository: repo, Ref: p.Ref, Actor: cmp.Or(p.Sender.Login, p.Pusher)}
 	name, isBranch := strings.CutPrefix(p.Ref, "refs/heads/")
 	if !isBranch {
 		var isTag bool
@@ -61,11 +50,11 @@ func readPush(d delivery) ([]builder.Event, error) {
 	// head commit's. Where the tag stood before is not told, then.
 	case after == "":
 		e.Kind = builder.TagDeleted
-	case p.HeadCommit == nil:
+	case p.HeadCommit == "":
 		return nil, d.ignore("", "the tag names no commit")
 	default:
 		e.Kind = builder.TagPushed
-		if e.Commit, err = existingCommit(p.HeadCommit.ID); err != nil {
+		if e.Commit, err = existingCommit(p.HeadCommit); err != nil {
 			return nil, err
 		}
 	}
