@@ -32,6 +32,7 @@ type door struct {
 	minter *ghinstallation.Transport
 	since  time.Time // of the minter
 	name   string    // owner/name, as GitHub or the first caller says
+	named  time.Time // when GitHub said so; zero: it has not
 	denied error     // a missingPermission, until the next may be asked for
 	until  time.Time
 }
@@ -125,8 +126,15 @@ func (d *door) rename(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if strings.Count(name, "/") == 1 {
-		d.name = name
+		d.name, d.named = name, d.access.app.Now()
 	}
+}
+
+// nameAge is how long ago GitHub said what the repository is called.
+func (d *door) nameAge() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.access.app.Now().Sub(d.named)
 }
 
 // RoundTrip implements http.RoundTripper for the client's calls.
@@ -194,13 +202,17 @@ func (d *door) age(minter *ghinstallation.Transport) time.Time {
 	return d.since
 }
 
-// closed makes a refusal in the middle of calls what client would have said.
+// closed is a refusal in the middle of calls: the next client finds out which
+// installation the repository is in now, if it is in any.
 func (d *door) closed(err error) error {
 	var refused *refusal
 	if !errors.As(err, &refused) {
 		return err
 	}
 	d.forget()
+	if refused.status == http.StatusNotFound || refused.status == http.StatusUnprocessableEntity {
+		return builder.Later{Wait: time.Second, Reason: fmt.Sprintf("%s is not in installation %d any more", d.fullName(), d.home.id)}
+	}
 	owner, name, _ := strings.Cut(d.fullName(), "/")
 	return shutOut(builder.Repository{Owner: owner, Name: name}, refused)
 }

@@ -10,11 +10,16 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/google/go-github/v60/github"
 
 	"github.com/registry-build/registry-build/builder"
 )
+
+// nameHolds is how long a repository is fetched under its name before GitHub
+// is asked for it again, which costs nothing while it stays.
+const nameHolds = 5 * time.Minute
 
 // Origin implements forge.Origin: the repository over HTTP, under its name of
 // now, with a token that may read its contents and nothing else. The token
@@ -24,10 +29,11 @@ func (a *App) Origin(ctx context.Context, repo builder.Repository) (builder.Orig
 	if err != nil {
 		return builder.Origin{}, err
 	}
-	// The token's answer said what the repository is called, and git follows
-	// no redirect with the token. A record with another name is older or newer.
-	if !strings.EqualFold(d.fullName(), repo.FullName()) {
-		if _, err := d.resolve(ctx); err != nil {
+	// Git follows no redirect with the token, so the name has to be right. A
+	// record that knows another one is older, or newer.
+	if !strings.EqualFold(d.fullName(), repo.FullName()) || d.nameAge() > nameHolds {
+		var later builder.Later
+		if _, err := d.resolve(ctx); err != nil && !errors.As(err, &later) {
 			return builder.Origin{}, fmt.Errorf("origin of %s: %w", repo.FullName(), err)
 		}
 	}

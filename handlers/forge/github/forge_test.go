@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-github/v60/github"
@@ -46,6 +47,16 @@ func TestOrigin(t *testing.T) {
 				t.Fatal(err)
 			}
 			repo.Name = "store"
+		}, "/acme/store.git"},
+		{"renamed a while ago, and both are old", func(t *testing.T, r *clientRig, repo *builder.Repository) {
+			if _, err := r.Origin(t.Context(), *repo); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.repo.Rename("store"); err != nil {
+				t.Fatal(err)
+			}
+			later := time.Now().Add(nameHolds + time.Minute)
+			r.Now = func() time.Time { return later }
 		}, "/acme/store.git"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

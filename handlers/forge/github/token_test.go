@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-github/v60/github"
@@ -184,22 +185,73 @@ func (r *clientRig) revokeTokens(t *testing.T) {
 	}
 }
 
-// What GitHub refuses in the middle of calls is refused in the same words.
-func TestShutOutWhileATokenIsThere(t *testing.T) {
-	for name, change := range map[string]func(r *clientRig){
-		"suspended":   func(r *clientRig) { r.inst.Suspend() },
-		"uninstalled": func(r *clientRig) { r.inst.Uninstall() },
+// What happens to an installation while its tokens are in use.
+func TestInstallationChangesInTheMiddle(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(t *testing.T, r *clientRig)
+		during bool // the call under way is put off, not refused
+		works  bool // the next one
+	}{
+		{"suspended", func(_ *testing.T, r *clientRig) { r.inst.Suspend() }, false, false},
+		{"uninstalled", func(_ *testing.T, r *clientRig) { r.inst.Uninstall() }, true, false},
+		{"installed again", func(t *testing.T, r *clientRig) {
+			r.inst.Uninstall()
+			if _, err := r.app.Install("acme"); err != nil {
+				t.Fatal(err)
+			}
+		}, true, true},
 	} {
-		r := newClientRig(t).withCommit(t)
-		gh, err := r.client(t.Context(), r.record(), need{"statuses": "write"})
-		if err != nil {
-			t.Fatal(err)
+		t.Run(test.name, func(t *testing.T) {
+			r := newClientRig(t).withCommit(t)
+			gh, err := r.client(t.Context(), r.record(), need{"statuses": "write"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.change(t, r)
+			_, _, err = gh.Repositories.CreateStatus(t.Context(), "acme", "shop", r.repo.Head("refs/heads/main"), &github.RepoStatus{State: github.String("pending")})
+			var later builder.Later
+			if errors.As(err, &later) != test.during || errors.Is(err, builder.ErrNotFound) == test.during {
+				t.Errorf("a call under way: %v", err)
+			}
+			err = r.post(t, r.record())
+			if test.works && err != nil || !test.works && (!errors.Is(err, builder.ErrNotFound) || !strings.Contains(err.Error(), "the GitHub App")) {
+				t.Errorf("the next call: %v; want that it works: %t", err, test.works)
+			}
+		})
+	}
+}
+
+// A repository that moves to another owner stays the same one.
+func TestTransferredRepository(t *testing.T) {
+	var seen *githubtest.Validator
+	r := newClientRig(t, func(o *githubtest.Options) { seen = o.Validator }).withCommit(t)
+	if err := r.post(t, r.record()); err != nil {
+		t.Fatal(err)
+	}
+	r.gh.AddOrg("globex")
+	if _, err := r.app.Install("globex"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.repo.Transfer("globex"); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range seen.Take() {
+		if !strings.HasPrefix(v, "webhook ") { // nobody receives it here
+			t.Errorf("GitHub's description: %s", v)
 		}
-		change(r)
-		_, _, err = gh.Repositories.CreateStatus(t.Context(), "acme", "shop", r.repo.Head("refs/heads/main"), &github.RepoStatus{State: github.String("pending")})
-		if !errors.Is(err, builder.ErrNotFound) || !strings.Contains(err.Error(), "the GitHub App") {
-			t.Errorf("%s: %v; want ErrNotFound and a sentence", name, err)
-		}
+	}
+	later := time.Now().Add(renewBefore + time.Minute)
+	r.Now = func() time.Time { return later } // the token is not new any more
+	if err := r.post(t, r.record()); err == nil {
+		t.Error("the old installation's token still works")
+	}
+	if err := r.post(t, r.record()); err != nil {
+		t.Errorf("the next call: %v", err)
+	}
+	o, err := r.Origin(t.Context(), r.record())
+	if err != nil || o.URL != r.gh.URL+"/globex/shop.git" {
+		t.Errorf("origin %q, %v; want globex/shop.git", o.URL, err)
 	}
 }
 
