@@ -175,7 +175,7 @@ func describeTrigger(t config.Trigger) itemText {
 	for _, o := range t.On {
 		on = append(on, string(o))
 	}
-	text := itemText{"trigger " + t.Name, parts{{"on", inOrder(on)}, {"for tags", t.Tags.String()}}}
+	text := itemText{"trigger " + t.Name, parts{{"on", inOrder(on)}, {"for tags", t.Tags.String()}, {"environment", t.Environment}}}
 	if w := t.Webhook; w != nil {
 		host := "an address"
 		if u, err := url.Parse(w.URL); err == nil && u.Host != "" {

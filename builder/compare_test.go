@@ -83,8 +83,9 @@ func TestCompare(t *testing.T) {
 		{"rules of one condition", `images: [{name: api, match: all, rules: [{branch: main}]}]`,
 			`images: [{name: api, match: all, rules: [{branch: main}, {branch: main, tags: [x]}]}]`, []string{"api added: rule branch: main #2: tags x"}},
 		{"triggers", `images: [{name: api, ` + audit + `}]`,
-			`images: [{name: api, triggers: [{name: audit, on: [failed, pushed], tags: /^v/, webhook: {url: "https://audit.example.com/hook?key=2"}}, {name: tell, webhook: {url: "http://chat.example.com:8080/x"}}]}]`, []string{
+			`images: [{name: api, triggers: [{name: audit, on: [failed, pushed], tags: /^v/, environment: prod, webhook: {url: "https://audit.example.com/hook?key=2"}}, {name: tell, webhook: {url: "http://chat.example.com:8080/x"}}]}]`, []string{
 				"api changed: trigger audit: on pushed -> failed, pushed", "api changed: trigger audit: for tags all -> /^v/",
+				"api changed: trigger audit: environment none -> prod",
 				"api changed: trigger audit: credential a -> none", "api changed: trigger audit: address: changed",
 				"api added: trigger tell: on pushed; for tags all; webhook chat.example.com:8080",
 			}},

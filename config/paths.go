@@ -30,7 +30,7 @@ func (ps Paths) Match(file string, otherwise bool) bool {
 	for _, p := range ps {
 		pattern, not := strings.CutPrefix(p, "!")
 		// What has the other answer already cannot be changed by this one.
-		if  matchPath(pattern, file) {
+		if otherwise == not && matchPath(pattern, file) {
 			otherwise = !not
 		}
 	}
