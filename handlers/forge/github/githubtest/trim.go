@@ -55,7 +55,7 @@ func trimmed() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := fmt.Sprintln(info.Size(), info.ModTime().UnixNano(), slices.Sorted(maps.Keys(routes)), sent)
+	key := fmt.Sprintln(info.Size(), info.ModTime().UnixNano(), slices.Sorted(maps.Keys(routes)), sent, prose)
 	kept := filepath.Join(filepath.Dir(source), fmt.Sprintf("githubtest-%x.json", sha256.Sum256([]byte(key))))
 	if data, err := os.ReadFile(kept); !errors.Is(err, fs.ErrNotExist) {
 		return data, err
