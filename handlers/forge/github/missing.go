@@ -88,6 +88,11 @@ func (x *access) say(ctx context.Context, installation int64, permission, page s
 	if err != nil || !first {
 		return m
 	}
+	if page == "" { // the address is another one for organisations
+		if found, _, err := x.client.Apps.GetInstallation(ctx, installation); err == nil {
+			page = found.GetHTMLURL()
+		}
+	}
 	if page == "" {
 		page = fmt.Sprintf("%s/settings/installations/%d", x.app.Config.URL, installation)
 	}

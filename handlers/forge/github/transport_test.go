@@ -67,6 +67,9 @@ func TestAnswersAreKeptApart(t *testing.T) {
 	if !errors.As(err, &m) || m.permission != "contents: read" {
 		t.Errorf("got %v; want that contents: read is missing", err)
 	}
+	if !strings.Contains(r.log.String(), "/organizations/acme/settings/installations/") {
+		t.Errorf("the log does not say where to accept it:\n%s", r.log)
+	}
 	asked := r.gh.Requests(branchPattern)
 	if last := asked[len(asked)-1]; last.Header.Get("If-None-Match") != "" {
 		t.Error("the other token was asked whether what it may not read has changed")
