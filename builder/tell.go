@@ -66,18 +66,20 @@ func (c *Courier) reportUnchanged(ctx context.Context, e Event, d Decision, comm
 
 // reportAggregate tells how all images of a commit fare together.
 func (c *Courier) reportAggregate(ctx context.Context, e Event, d Decision, commit string) error {
+	at := time.Now().UTC() // before anything is read, so that of two reports the one that read later wins
 	state, text, seq, err := c.aggregate(ctx, e, d, commit)
 	if err != nil {
 		return err
 	}
 	return c.report(ctx, Report{
 		Repository: e.Repository, Ref: e.Ref, Commit: commit, EventID: e.ID, Seq: seq,
-		Context: AggregateContext, State: state, Description: text, Decision: &d, Event: &e,
+		Context: AggregateContext, State: state, Description: text, UpdatedAt: at, Decision: &d, Event: &e,
 	})
 }
 
 // reportBuild tells the commit how one image fares, and then all of them.
 func (c *Courier) reportBuild(ctx context.Context, id string) error {
+	at := time.Now().UTC()
 	r, err := c.Records.Build(ctx, id)
 	if err != nil {
 		return err
@@ -95,7 +97,7 @@ func (c *Courier) reportBuild(ctx context.Context, id string) error {
 	}
 	err = c.report(ctx, Report{
 		Repository: r.Repository, Ref: r.Ref, Commit: r.StatusCommit(), BuildID: r.ID, EventID: r.EventID, Seq: r.Seq,
-		Context: r.StatusContext(), State: statusOf(r.State), Description: Describe(r), Record: &r, Event: &e,
+		Context: r.StatusContext(), State: statusOf(r.State), Description: Describe(r), UpdatedAt: at, Record: &r, Event: &e,
 	})
 	var later Later
 	if err != nil && !errors.As(err, &later) {
@@ -106,7 +108,9 @@ func (c *Courier) reportBuild(ctx context.Context, id string) error {
 
 // report keeps a report and hands it to its forge, if that has anybody to tell.
 func (c *Courier) report(ctx context.Context, r Report) error {
-	r.UpdatedAt = time.Now().UTC()
+	if r.UpdatedAt.IsZero() {
+		r.UpdatedAt = time.Now().UTC()
+	}
 	newest, err := c.Told.PutStatus(ctx, r)
 	if err != nil {
 		return err

@@ -202,6 +202,15 @@ func TestReportOrder(t *testing.T) {
 			t.Errorf("%s, statuses %v", got.Status, rig.statuses())
 		}
 	})
+	t.Run("an end by a clock that is behind", func(t *testing.T) {
+		rig := newReportRig(t)
+		rig.tell(rig.build(builder.Running, nil))
+		rig.at = rig.at.Add(-time.Minute)
+		rig.tell(rig.build(builder.Failed, nil))
+		if got := rig.onlyCheck(imageCheck); got.Conclusion != "failure" || len(rig.statuses()) != 2 {
+			t.Errorf("%s, statuses %v", got.Status, rig.statuses())
+		}
+	})
 	t.Run("nothing after the end", func(t *testing.T) {
 		rig := newReportRig(t)
 		rig.tell(rig.build(builder.Succeeded, nil))

@@ -31,9 +31,13 @@ type order struct {
 	At  time.Time `json:"at,omitzero"`
 }
 
-// outdates reports whether what was told is newer than the report.
+// outdates reports whether what was told is newer than the report. A build
+// ends once: its end is the newest, whatever the clocks of two machines say.
 func (o order) outdates(r builder.Report) bool {
-	return o.Seq > r.Seq || o.Seq == r.Seq && o.At.After(r.UpdatedAt)
+	if o.Seq != r.Seq {
+		return o.Seq > r.Seq
+	}
+	return o.At.After(r.UpdatedAt) && (r.Record == nil || !ended(r))
 }
 
 // status posts a commit status when the state has changed. How a build goes
@@ -62,7 +66,7 @@ func (a *App) status(ctx context.Context, r builder.Report) error {
 	}
 	status := &github.RepoStatus{
 		State: github.String(statusState(r.State)), Context: github.String(r.Context),
-		Description: github.String(clip(oneLine(r.Description), maxDescription)),
+		Description: github.String(clip(oneLine(steady(r)), maxDescription)),
 	}
 	if r.BuildID != "" {
 		status.TargetURL = github.String(a.BuildURL(r.BuildID))
@@ -79,6 +83,17 @@ func phaseOf(r builder.Report) string {
 		return string(r.State)
 	}
 	return r.BuildID + "/" + attemptOf(*r.Record) + "/" + string(r.Record.State)
+}
+
+// steady is the description without what changes within a state: a step would
+// stand there until the end.
+func steady(r builder.Report) string {
+	if r.Record == nil || r.Record.State != builder.Running {
+		return r.Description
+	}
+	b := *r.Record
+	b.Steps = nil
+	return builder.Describe(b)
 }
 
 // statusState is the state in GitHub's words.
