@@ -40,6 +40,7 @@ type apiError struct {
 	message string
 	errors  []any
 	header  http.Header
+	page    bool // HTML, from in front of the API
 }
 
 func (e *apiError) Error() string { return fmt.Sprintf("%d %s", e.status, e.message) }
@@ -182,11 +183,15 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, a answer, err err
 	}
 	var body []byte
 	if a.body != nil {
-		var err error
-		if body, err = json.Marshal(a.body); err != nil {
-			s.complain("%s %s: %v", r.Method, r.URL.Path, err)
+		var wrong error
+		if body, wrong = json.Marshal(a.body); wrong != nil {
+			s.complain("%s %s: %v", r.Method, r.URL.Path, wrong)
 		}
 		h.Set("Content-Type", "application/json; charset=utf-8")
+	}
+	if page := new(apiError); errors.As(err, &page) && page.page {
+		body = fmt.Appendf(nil, "<html><head><title>%d %s</title></head></html>\n", page.status, page.message)
+		h.Set("Content-Type", "text/html")
 	}
 	h.Set("Date", s.opts.Now().UTC().Format(http.TimeFormat)) // by which clients see that their clock is wrong
 	h.Set("X-GitHub-Request-Id", strings.ToUpper(random(24)))

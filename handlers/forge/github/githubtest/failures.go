@@ -102,5 +102,5 @@ func (f *failure) answer() (answer, error) {
 	if f.retryAfter > 0 {
 		header.Set("Retry-After", fmt.Sprint(int(f.retryAfter.Round(time.Second)/time.Second)))
 	}
-	return answer{}, &apiError{status: f.status, message: f.message, header: header}
+	return answer{}, &apiError{status: f.status, message: f.message, header: header, page: f.status == http.StatusBadGateway}
 }

@@ -34,7 +34,10 @@ func TestFailNext(t *testing.T) {
 		done    int   // statuses that the commit has after them
 		check   func(error) bool
 	}{
-		{"502", githubtest.BadGateway(), 1, []int{502, 201, 201}, 2, func(err error) bool { return err != nil }},
+		{"502", githubtest.BadGateway(), 1, []int{502, 201, 201}, 2, func(err error) bool {
+			var page *github.ErrorResponse
+			return errors.As(err, &page) && page.Response.Header.Get("Content-Type") == "text/html"
+		}},
 		{"404 twice", githubtest.Lag(), 2, []int{404, 404, 201}, 1, func(err error) bool { return err != nil }},
 		{"secondary limit", githubtest.SecondaryLimit(7 * time.Second), 1, []int{403, 201, 201}, 2, func(err error) bool {
 			var limited *github.AbuseRateLimitError

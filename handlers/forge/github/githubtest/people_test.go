@@ -67,6 +67,21 @@ func TestPeople(t *testing.T) {
 			}
 			return nil
 		}, nil},
+		{"ready", func() (err error) {
+			if _, err = w.repo.Push(githubtest.Push{Branch: "topic3", Files: map[string]string{"t": "t"}}); err == nil {
+				number, err = w.repo.OpenPull(githubtest.Pull{User: "alice", Head: "topic3", Draft: true})
+			}
+			if err == nil {
+				err = w.repo.MarkReady(number, "alice")
+			}
+			return err
+		}, []string{"create", "push", "check_suite.requested", "pull_request.opened", "pull_request.ready_for_review"}},
+		{"another base", func() error { return w.repo.EditPull(number, "alice", "topic") }, []string{"pull_request.edited"}},
+		{"branch of a pull request deleted", func() error { return w.repo.SetRef("alice", "refs/heads/topic3", "") }, []string{"delete", "push", "pull_request.closed"}},
+		{"comment on an issue", func() error {
+			_, err := w.repo.Comment(w.repo.OpenIssue("alice", "It fails"), "alice", "/build")
+			return err
+		}, []string{"issue_comment.created"}},
 		{"default branch", func() error { return w.repo.SetDefaultBranch("topic") }, []string{"repository.edited"}},
 		{"publish", func() error { w.repo.SetPrivate(false); return nil }, []string{"repository.publicized"}},
 		{"rename", func() error { return w.repo.Rename("store") }, []string{"repository.renamed"}},
@@ -86,6 +101,7 @@ func TestPeople(t *testing.T) {
 			w.inst.SetPermissions(map[string]string{"contents": "read", "checks": "write"})
 			return nil
 		}, []string{"installation.new_permissions_accepted"}},
+		{"delete repository", func() error { other.Delete(); return nil }, []string{"repository.deleted"}},
 		{"uninstall", func() error { w.inst.Uninstall(); return nil }, []string{"installation.deleted"}},
 	} {
 		t.Run(step.name, func(t *testing.T) {
