@@ -263,6 +263,41 @@ func TestPromote(t *testing.T) {
 	want(t, l.comment(ctx, 8, "ada", "/promote api v1.2"), fork)
 }
 
+// An approval that nothing comes of is still one: it is for the commit.
+func TestApprovalThatBuildsNothing(t *testing.T) {
+	l := newTown(t)
+	l.file("a0", "", "version: 1\nautomatic: false\nimages: [{name: api, rules: [{pullRequest: true}]}]\n")
+	d := l.comment(t.Context(), 8, "ada", "/ok-to-build "+hash("80"))
+	want(t, d, "`800000` is approved. Nothing is built.\n\n- `api`, rule `pullRequest: true`: `it matches, but automatic is false: it builds when it is asked for by hand`")
+	if diff := cmp.Diff(&builder.Approval{Ref: builder.PullRef(8), Commit: hash("80"), By: "ada"}, d.Approve); diff != "" {
+		t.Errorf("approval (-want +got):\n%s", diff)
+	}
+	want(t, l.comment(t.Context(), 8, "ada", "/build"),
+		"Building `api` at `800000`, as a fork's: without secrets and without a network, and nothing is pushed.", "fork api pull/8/head 8")
+}
+
+// A long answer is cut, and says so.
+func TestLongAnswers(t *testing.T) {
+	l := newTown(t)
+	var tags, images strings.Builder
+	for i := range 12 {
+		fmt.Fprintf(&tags, "t%d, ", i)
+		fmt.Fprintf(&images, "  - {name: img%d, rules: [{branch: nowhere}]}\n", i)
+	}
+	l.file("70", "a0", "version: 1\nimages:\n  - {name: api, rules: [{pullRequest: true, tags: ["+tags.String()+"]}]}\n"+images.String())
+	d := l.comment(t.Context(), 7, "ada", "/build")
+	for _, part := range []string{"Building `api` at `700000`, tags `t0`, `t1`", "`t9` and 2 more.\n", "- `img9`: ", "\n- and 2 more"} {
+		if !strings.Contains(d.Answer.Text, part) {
+			t.Errorf("%q is not in:\n%s", part, d.Answer.Text)
+		}
+	}
+	l.file("71", "a0", "version: 1\nimages:\n"+strings.ReplaceAll(images.String()+strings.ReplaceAll(images.String(), "img", "pic")+strings.ReplaceAll(images.String(), "img", "map"), "branch", "tag"))
+	l.pulled(t.Context(), 7, "71")
+	if text := l.comment(t.Context(), 7, "ada", "/why").Answer.Text; !strings.HasSuffix(text, "\n\nand 32 more.") {
+		t.Errorf("the end is not told in:\n%s", text)
+	}
+}
+
 func TestPauseAndResume(t *testing.T) {
 	l := newTown(t)
 	ctx := t.Context()
@@ -270,6 +305,11 @@ func TestPauseAndResume(t *testing.T) {
 	want(t, l.comment(ctx, 7, "ada", "/resume api"), "no: `api` is not paused.")
 	want(t, l.comment(ctx, 7, "ada", "/pause apo"), "no: There is no image `apo` in `.registry-build.yml`; did you mean `api`?")
 	want(t, l.comment(ctx, 7, "ada", "/pause database"), "no: There is no image `database` in `.registry-build.yml`; it has `api`, `web`.")
+	l.file("70", "a0", "")
+	l.refs["refs/heads/main"] = hash("70")
+	want(t, l.comment(ctx, 7, "ada", "/pause api"), "no: There is no image `api`: `.registry-build.yml` has none, or cannot be read.")
+	l.file("70", "a0", townFile)
+	l.refs["refs/heads/main"] = hash("a0")
 	want(t, l.comment(ctx, 7, "ada", "/pause api"), "Automatic builds of `api` are paused in `acme/hello`. `/resume api` lets them start again; `/build` works all the time.")
 	if got := lines(l.pulled(ctx, 7, "70")); len(got) != 1 || got[0] != "trusted web pull/7/head 7" {
 		t.Errorf("%q; want api paused", got)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/registry-build/registry-build/config"
 )
 
 // pullChanged decides that a pull request was opened, or that its head moved.
@@ -130,11 +132,10 @@ func (d *Dispatcher) planPull(ctx context.Context, in PlanInput, attempt int) (D
 	if in.File == nil {
 		return Plan(in), nil
 	}
-	authority, err := d.defaultFile(ctx, e.Repository)
+	in.Trusted, err = d.pullAuthority(ctx, e, base)
 	if err != nil {
 		return asDecision(err)
 	}
-	in.Trusted = authority.authority()
 	changes, more := d.comparePull(ctx, &in, head, base)
 	warning, err := d.mergeCommit(ctx, &in, attempt)
 	if err != nil {
@@ -149,6 +150,15 @@ func (d *Dispatcher) planPull(ctx context.Context, in PlanInput, attempt int) (D
 	decision.Changes = append(decision.Changes, changes...)
 	decision.Reasons = append(decision.Reasons, more...)
 	return decision, nil
+}
+
+// pullAuthority is the default branch's file, which mostly is the base's.
+func (d *Dispatcher) pullAuthority(ctx context.Context, e *Event, base *openCommit) (*config.BuildFile, error) {
+	if base != nil && e.Pull.BaseBranch == e.Repository.DefaultBranch {
+		return base.file.authority(), nil
+	}
+	file, err := d.defaultFile(ctx, e.Repository)
+	return file.authority(), err
 }
 
 // comparePull finds out what the pull request changes, since it left its base:
