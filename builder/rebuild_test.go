@@ -101,6 +101,16 @@ func TestRebuildOfSeveralRefs(t *testing.T) {
 	wantBuilds(t, l.remark(ctx, "a0", "ada", "/rebuild"), "trusted api  a tags v1", "trusted api heads/main a tags main", "trusted api heads/other a tags other")
 }
 
+// A promotion and a build of the commit, by hand, each keep their tags.
+func TestRebuildKeepsTheTags(t *testing.T) {
+	l := newTown(t)
+	ctx := t.Context()
+	bad := map[string]builder.State{"api": builder.Failed, "web": builder.Failed}
+	l.finish(ctx, l.remark(ctx, "a0", "ada", "/promote api v1"), bad)
+	l.finish(ctx, l.remark(ctx, "a0", "ada", "/build web"), bad)
+	wantBuilds(t, l.remark(ctx, "a0", "ada", "/rebuild"), "trusted api  a tags v1 1 triggers", "trusted web  a tags a00000")
+}
+
 func TestButtons(t *testing.T) {
 	l := newTown(t)
 	ctx := t.Context()
