@@ -185,21 +185,21 @@ func (d *door) call(req *http.Request) (*http.Response, error) {
 			if !again {
 				continue
 			}
-		case resp.StatusCode == http.StatusNotFound && d.access.app.Now().Sub(d.age(minter)) > renewBefore:
+		case resp.StatusCode == http.StatusNotFound && d.age(minter) > renewBefore:
 			d.renew(minter) // the next call finds out whether we are still let in
 		}
 		return resp, nil
 	}
 }
 
-// age is since when the minter is used; the zero time for one that is not any more.
-func (d *door) age(minter *ghinstallation.Transport) time.Time {
+// age is how long the minter has been in use; 0 for one that no longer is.
+func (d *door) age(minter *ghinstallation.Transport) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.minter != minter {
-		return d.access.app.Now()
+		return 0
 	}
-	return d.since
+	return d.access.app.Now().Sub(d.since)
 }
 
 // closed is a refusal in the middle of calls: the next client finds out which
