@@ -197,7 +197,7 @@ func TestLatest(t *testing.T) {
 		"a failed one":      {of("e2", builder.BranchPushed, main), builder.Decision{Failure: &builder.Failure{Message: "x"}}, main, "e2"},
 		"an overtaken one":  {of("e2", builder.BranchPushed, main), builder.Decision{Reasons: []builder.Reason{{Message: "overtaken"}}}, main, "e1"},
 		"another ref":       {of("e2", builder.BranchPushed, "refs/heads/x"), builder.Decision{}, main, "e1"},
-		"by hand":           {byHand, builder.Decision{}, main, "e1"},
+		"by hand":           {byHand, builder.Decision{Failure: &builder.Failure{Message: "x"}}, main, "e1"},
 		"a request":         {of("r", builder.Requested, main), builder.Decision{}, main, "e1"},
 		"a command":         {command, builder.Decision{}, pr, "p1"},
 		"a changed pull":    {change("p2"), builder.Decision{}, pr, "p2"},
