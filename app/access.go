@@ -95,6 +95,12 @@ func (c apiCaller) MayUseAPI(repository string) bool {
 	return c.id.May(credential.API, repository)
 }
 
+// nowhere is a repository that only a token for all repositories covers.
+const nowhere = "\x00/\x00"
+
+// operator reports whether the request has a token for everything.
+func (a access) operator(r *http.Request) bool { return a.identity(r).May(credential.API, nowhere) }
+
 // maySee is the pages' door: what the API would show.
 func (a access) maySee(r *http.Request) func(repository string) bool {
 	if id := a.identity(r); id != nil {

@@ -116,8 +116,12 @@ func (p *premises) redis(ctx context.Context) github.Finding {
 
 func (p *premises) buildkit(ctx context.Context) github.Finding {
 	at := config.BuildKit{Address: "unix://" + p.dir.socket("buildkitd")}
-	if len(p.cfg.BuildKit) > 0 {
-		at = p.cfg.BuildKit[0]
+	trusted, _, err := outsideBuilders(p.cfg.BuildKit)
+	if err != nil {
+		return github.Finding{What: "the builders of the server file do not fit", Mend: err.Error()}
+	}
+	if trusted != nil {
+		at = *trusted
 	}
 	solver, err := buildkit.New(ctx, buildkit.Options{Address: at.Address, TLS: at.TLS})
 	if err == nil {
@@ -125,7 +129,7 @@ func (p *premises) buildkit(ctx context.Context) github.Finding {
 		err = solver.Ping(ctx)
 	}
 	if err != nil {
-		return github.Finding{What: "BuildKit does not answer at " + at.Address, Mend: orElse(len(p.cfg.BuildKit) > 0,
+		return github.Finding{What: "BuildKit does not answer at " + at.Address, Mend: orElse(trusted != nil,
 			"is it running, and do address and tls of buildkit: in the server file fit?", "`up` runs it; see "+p.dir.path("log", "buildkitd.log"))}
 	}
 	return github.Finding{What: "BuildKit answers"}

@@ -132,7 +132,7 @@ func (b *localBuild) buildAll(ctx context.Context, d builder.Decision, src build
 	}
 	defer solver.Close()
 	// Without a ledger tags move as they do with docker push.
-	worker := &builder.Worker{Solvers: oneDaemon{solver: solver}, Registry: registry.New(registry.Options{})}
+	worker := &builder.Worker{Solvers: oneDaemon{solver}, Registry: registry.New(registry.Options{})}
 	for _, build := range d.Builds {
 		build.Spec.NoCache = build.Spec.NoCache || b.fresh
 		login, host, err := b.login(build)

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
 )
 
 // The test binary is the program, also when git runs it as a hook.
@@ -62,6 +64,8 @@ func TestScript(t *testing.T) {
 			"up": cmdUp, "down": cmdDown, "receiver": cmdReceiver, "gate": cmdGate, "redis": cmdRedis, "process": cmdProcess,
 			// What it does and looks at: commands_test.go.
 			"repo": cmdRepo, "let": cmdLet, "build": cmdBuild, "image": cmdImage, "digest": cmdDigest, "until": cmdUntil, "api": cmdAPI,
+			// A GitHub of its own: github_test.go.
+			"github": cmdGitHub,
 		},
 	})
 }
@@ -75,6 +79,9 @@ type story struct {
 	receiver  *http.Server
 	gate      *http.Server
 	open      atomic.Bool // the gate
+	github    *githubtest.Server
+	slug      string // of the app there
+	installed *githubtest.Installation
 }
 
 func storyOf(ts *testscript.TestScript) *story { return ts.Value(story{}).(*story) }

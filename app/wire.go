@@ -11,10 +11,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/registry-build/registry-build/builder"
-	"github.com/registry-build/registry-build/builder/buildkit"
 	"github.com/registry-build/registry-build/builder/credential"
 	"github.com/registry-build/registry-build/builder/registry"
 	"github.com/registry-build/registry-build/builder/source"
@@ -24,6 +24,7 @@ import (
 	"github.com/registry-build/registry-build/config"
 	"github.com/registry-build/registry-build/handlers"
 	"github.com/registry-build/registry-build/handlers/forge"
+	"github.com/registry-build/registry-build/handlers/forge/github"
 	"github.com/registry-build/registry-build/handlers/forge/plaingit"
 	"github.com/registry-build/registry-build/handlers/oci"
 	"github.com/registry-build/registry-build/handlers/page"
@@ -46,11 +47,13 @@ type installation struct {
 	store    *store.Store
 	redis    redis.UniversalClient
 	git      *plaingit.Forge
+	github   *github.App
 	registry *oci.Registry // nil: images go to an outside registry
-	solver   *buildkit.Solver
+	daemons  *daemons
 	dispatch *builder.Dispatcher
 	worker   *builder.Worker
 	courier  *builder.Courier
+	missed   *builder.Reconciler
 }
 
 // places are the addresses of what the installation speaks to.
@@ -116,15 +119,24 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	if err != nil {
 		return nil, err
 	}
+	host := ""
+	if cfg.Registry.Default == "" {
+		host = us.Host // images go to the registry that we embed
+	}
+	registryHost := func() string { return host }
+	apps := &identities{config: cfg.GitHub, store: credentials}
+	hub := github.New(github.Options{
+		Identities: apps, Memory: records.Memory(), Logs: records, Config: cfg.GitHub,
+		BuildURL: links.build, Host: registryHost, Log: log.With("room", "github"),
+	})
 	sources := source.New(source.Options{
-		Dir: dir.path("mirrors"), Origins: origins{plaingit.Instance: git}, Log: log.With("room", "source")})
+		Dir: dir.path("mirrors"), Log: log.With("room", "source"),
+		Origins: origins{plaingit.Instance: git, github.Instance: hub},
+	})
 
 	// What builds do.
-	solver, err := buildkit.New(ctx, buildkit.Options{Address: at.buildkit.Address, TLS: at.buildkit.TLS, Insecure: insecure, Log: log.With("room", "buildkit")})
-	if err != nil {
-		return nil, err
-	}
-	toolchain, err := solver.Toolchain(ctx)
+	solvers, err := newDaemons(ctx, daemonOptions{
+		Config: cfg, Dir: dir, Trusted: at.buildkit, Insecure: insecure, Host: host, Log: log.With("room", "buildkit")})
 	if err != nil {
 		return nil, err
 	}
@@ -132,10 +144,6 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	embedded, v2, err := embedRegistry(cfg, dir, door, log)
 	if err != nil {
 		return nil, err
-	}
-	host := ""
-	if embedded != nil {
-		host = us.Host
 	}
 
 	// What builds cause.
@@ -154,37 +162,52 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	}
 	name := processName()
 	lets := logins{tokens: tokens, host: host, timeout: cfg.Limits.BuildTimeout, outside: dockerLogins(cfg)}
+	missed := &builder.Reconciler{
+		Heads: records, Refs: sources, Events: records, Forges: []string{github.Instance}, Log: log.With("room", "reconcile")}
 	in := &installation{
-		log: log, listener: l, store: records, redis: client, git: git, registry: embedded, solver: solver,
+		log: log, listener: l, store: records, redis: client, git: git, github: hub, registry: embedded, daemons: solvers, missed: missed,
 		dispatch: &builder.Dispatcher{
-			Inbox: records, Sources: sources, Registry: cfg.Registry.Default, Policy: cfg.Policy,
-			Timezone: cfg.Timezone, Name: name, Parallel: dispatchers, Log: log.With("room", "dispatch"),
+			Inbox: records, Sources: sources, Forges: map[string]builder.Forge{github.Instance: hub}, Past: records,
+			Registry: cfg.Registry.Default, Policy: cfg.Policy, Timezone: cfg.Timezone,
+			Merge:   map[string]bool{github.Instance: cfg.GitHub.PullRequests == config.PullMerge},
+			Suggest: map[string]bool{github.Instance: cfg.GitHub.Suggest},
+			Seed:    missed.Seed,
+			Name:    name, Parallel: dispatchers, Log: log.With("room", "dispatch"),
 		},
 		worker: &builder.Worker{
-			Queue: records, Leases: records, Inputs: records, Logs: records, Sources: sources, Solvers: oneDaemon{solver, toolchain}, Registry: images,
+			Queue: records, Leases: records, Inputs: records, Logs: records, Sources: sources, Solvers: solvers, Registry: images,
 			Logins:   lets,
 			Triggers: triggers, Redactor: hide,
 			Name: name, Parallel: cfg.Limits.Concurrency, Host: host,
 			Timeout: cfg.Limits.BuildTimeout, MaxLost: cfg.Limits.MaxAttempts, Drain: drain, Log: log.With("room", "worker"),
 		},
 		courier: &builder.Courier{
-			Outbox: records, Records: records, Told: records, Reporters: map[string]builder.Reporter{},
-			Triggers: triggers, Registry: images, Logins: lets, Host: host, Name: name, Parallel: couriers, Log: log.With("room", "courier"),
+			Outbox: records, Records: records, Told: records,
+			Reporters: map[string]builder.Reporter{github.Instance: hub},
+			Triggers:  triggers, Registry: images, Logins: lets, Host: host, Name: name, Parallel: couriers, Log: log.With("room", "courier"),
 		},
 	}
 
 	// What people and machines see.
 	api := &handlers.Server{
-		Events: records, Builds: records, Outcomes: records, Repositories: repositories{git, sources}, Access: apiAccess{door, links},
-		Forges: map[string]forge.Verifier{}, Registry: func() string { return host }, URL: address, Log: log.With("room", "api"),
+		Events: records, Builds: records, Outcomes: records, Repositories: repositories{git, hub, sources}, Access: apiAccess{door, links},
+		Forges: map[string]forge.Verifier{github.Instance: hub}, Registry: registryHost, URL: address,
+		Metrics: prometheus.NewRegistry(), Log: log.With("room", "api"),
 	}
-	pages := &page.Pages{Builds: records, MaySee: door.maySee, HasLink: links.maySee, Registry: func() string { return host }, Log: log.With("room", "page")}
+	pages := &page.Pages{Builds: records, MaySee: door.maySee, HasLink: links.maySee, Registry: registryHost, Log: log.With("room", "page")}
+	manifest, err := appManifest()
+	if err != nil {
+		return nil, err
+	}
+	setup := &github.Setup{App: hub, Manifest: manifest, Keep: apps.keep, URL: address,
+		MayOpen: func(r *http.Request) bool { return links.mayOpen(r) || door.operator(r) }}
 	mux := http.NewServeMux()
 	mux.Handle("/git/", git.Handler())
+	mux.Handle("/github/", setup.Routes())
 	mux.Handle("/v2/", v2)
 	mux.Handle("/", pages.Routes())
 	routes := api.Routes()
-	for _, prefix := range []string{"/api/", "/hooks/", "/healthz", "/readyz"} {
+	for _, prefix := range []string{"/api/", "/hooks/", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(prefix, routes)
 	}
 	in.handler = mux
@@ -234,6 +257,8 @@ func (in *installation) run(ctx context.Context) error {
 	stored := start("store", base, in.store.Run)
 	hooked := start("git", base, in.git.Run)
 	carried := start("courier", base, in.courier.Run)
+	redelivered := start("redelivery", work, in.github.Run)
+	compared := start("reconcile", work, in.missed.Run)
 	start("http", base, func(context.Context) error { return notClosed(server.Serve(in.listener)) })
 	dispatched := start("dispatcher", work, in.dispatch.Run)
 	worked := start("worker", work, in.worker.Run)
@@ -244,6 +269,8 @@ func (in *installation) run(ctx context.Context) error {
 	in.git.Detach() // a push lasts as long as its builds
 	<-dispatched
 	<-worked
+	<-redelivered
+	<-compared
 	door.hangUp()
 	grace, done := context.WithTimeout(base, shutdownGrace)
 	defer done()
@@ -258,7 +285,7 @@ func (in *installation) run(ctx context.Context) error {
 	if in.registry != nil {
 		errs = append(errs, in.registry.Close())
 	}
-	errs = append(errs, in.solver.Close(), in.redis.Close())
+	errs = append(errs, in.daemons.Close(), in.redis.Close())
 	select {
 	case err := <-failed:
 		errs = append(errs, err)

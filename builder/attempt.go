@@ -138,7 +138,7 @@ func (a *attempt) solve(ctx context.Context, r SolveRequest) (Solution, error) {
 // progress shows how far the build is. What cannot be written now is written
 // with the next step, or with the end.
 func (a *attempt) progress(ctx context.Context, steps []Step) {
-	a.result.Steps = steps
+	a.result.Steps = redactSteps(ctx, a.Redactor, steps)
 	if err := a.Queue.Advance(ctx, a.lease, Running, a.result); err != nil && ctx.Err() == nil {
 		a.log.Debug("progress not written", "err", err)
 	}

@@ -38,7 +38,11 @@ func (a *attempt) prepare(ctx context.Context, src Source, login Login) (SolveRe
 	if err != nil {
 		return SolveRequest{}, err
 	}
-	pins, unpinned := a.pin(ctx, inspection.Bases, login)
+	var pins map[string]string
+	var unpinned []string
+	if a.lease.Lane != ForkLane { // whose bases are asked for from the daemon's own network only
+		pins, unpinned = a.pin(ctx, inspection.Bases, login)
+	}
 	a.say("source and %s ready in %s", count(len(inspection.Bases), "base"), since(a.began))
 	request := SolveRequest{
 		ID:          fmt.Sprintf("%s-%d", a.lease.ID, a.lease.Attempt),

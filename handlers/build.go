@@ -13,7 +13,7 @@ type Build struct {
 	ID         string   `json:"id"`
 	State      string   `json:"state"`  // queued, running, pushing, succeeded, promoted, failed, cancelled, superseded, skipped
 	Status     string   `json:"status"` // one line for a person
-	Source     string   `json:"source"` // push, tag, api, upload
+	Source     string   `json:"source"` // push, tag, pullRequest, mergeQueue, command, api, upload
 	Repository string   `json:"repository,omitempty"`
 	Forge      string   `json:"forge,omitempty"`
 	Image      string   `json:"image"`
@@ -116,8 +116,14 @@ func sourceOf(b builder.Build) string {
 	switch {
 	case b.Spec.Inline != "":
 		return "upload"
-	case b.EventKind == builder.Requested:
+	case b.EventKind == builder.Requested && strings.HasPrefix(b.EventID, "api:"):
 		return "api"
+	case b.Priority == builder.PriorityCommand:
+		return "command"
+	case b.Pull != nil:
+		return "pullRequest"
+	case b.EventKind == builder.MergeQueued:
+		return "mergeQueue"
 	case strings.HasPrefix(b.Ref, "refs/tags/"):
 		return "tag"
 	}

@@ -31,6 +31,8 @@ const maxRun = 80
 type installation struct {
 	*instance.Instance
 	dir      string
+	program  string
+	env      []string // of `up`
 	buildctl string
 	log      *io.PipeWriter
 	solves   chan string // refs of the solves that `up` starts, from its log
@@ -55,7 +57,8 @@ func start(ctx context.Context, program, tools string) (_ *installation, err err
 	if tools, err = filepath.Abs(tools); err != nil {
 		return nil, err
 	}
-	in.buildctl = filepath.Join(tools, "buildctl")
+	in.buildctl, in.program = filepath.Join(tools, "buildctl"), program
+	in.env = []string{"PATH=" + tools + string(filepath.ListSeparator) + os.Getenv("PATH")}
 	for _, needed := range []string{program, in.buildctl, filepath.Join(tools, "buildkitd"), "busybox", "git"} {
 		if _, err := exec.LookPath(needed); err != nil {
 			return nil, fmt.Errorf("%w; run `make deps tools build`", err)
@@ -71,8 +74,7 @@ func start(ctx context.Context, program, tools string) (_ *installation, err err
 	in.log = log
 	go in.follow(lines)
 	in.Instance, err = instance.Start(ctx, instance.Options{
-		Program: program, Dir: in.dir, Args: []string{"--debug"}, Log: log,
-		Env: []string{"PATH=" + tools + string(filepath.ListSeparator) + os.Getenv("PATH")},
+		Program: program, Dir: in.dir, Args: []string{"--debug"}, Log: log, Env: in.env,
 	})
 	if err != nil {
 		return nil, err

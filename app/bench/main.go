@@ -18,11 +18,15 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == bareFlag {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", serveBare(os.Args[2]))
+		os.Exit(1)
+	}
 	var o options
 	flag.StringVar(&o.program, "program", "bin/registry-build", "the program to measure")
 	flag.StringVar(&o.tools, "tools", "bin", "the folder of buildctl and buildkitd")
 	flag.IntVar(&o.rounds, "rounds", 7, "measurements of each side, at least 5")
-	flag.StringVar(&o.only, "only", "", "measure only this: source, push or promotion")
+	flag.StringVar(&o.only, "only", "", "measure only this: source, push, promotion or intake")
 	flag.BoolVar(&o.keep, "keep", false, "keep the folder with logs and repositories")
 	flag.BoolVar(&o.steps, "steps", false, "show BuildKit's steps of every measurement, to find where time goes")
 	flag.Parse()
@@ -59,7 +63,7 @@ func bench(ctx context.Context, o options) (err error) {
 	defer func() { err = errors.Join(err, in.close(o.keep)) }()
 	in.showSteps = o.steps
 	var rows []row
-	for _, s := range []scene{{"source", measureSource}, {"push", measurePush}, {"promotion", measurePromotion}} {
+	for _, s := range []scene{{"source", measureSource}, {"push", measurePush}, {"promotion", measurePromotion}, {"intake", measureIntake}} {
 		if o.only != "" && o.only != s.name {
 			continue
 		}
@@ -70,7 +74,7 @@ func bench(ctx context.Context, o options) (err error) {
 		rows = append(rows, got...)
 	}
 	if len(rows) == 0 {
-		return fmt.Errorf("-only %q: there is source, push and promotion", o.only)
+		return fmt.Errorf("-only %q: there is source, push, promotion and intake", o.only)
 	}
 	fmt.Println()
 	printTable(os.Stdout, rows)

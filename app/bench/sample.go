@@ -30,8 +30,9 @@ func (s samples) median() time.Duration {
 type row struct {
 	name        string
 	ours, other samples
-	least       float64 // the ratio that is to be reached; 0: the row only informs
-	push        samples // of ours: git push until the server has accepted it
+	least       float64       // the ratio that is to be reached; 0: no ratio is
+	most        time.Duration // what ours may take at most; 0: any time
+	push        samples       // of ours: git push until the server has accepted it
 	note        string
 }
 
@@ -50,6 +51,10 @@ func (r row) ratio() float64 {
 
 func (r row) verdict() string {
 	switch {
+	case r.most > 0 && r.ours.median() <= r.most:
+		return "≤ " + milliseconds(r.most) + " ms reached"
+	case r.most > 0:
+		return "≤ " + milliseconds(r.most) + " ms MISSED"
 	case r.least == 0:
 		return ""
 	case r.ratio() >= r.least:
@@ -76,7 +81,11 @@ func span(s samples) string {
 }
 
 func milliseconds(d time.Duration) string {
-	return fmt.Sprintf("%.0f", float64(d)/float64(time.Millisecond))
+	ms := float64(d) / float64(time.Millisecond)
+	if ms < 10 {
+		return fmt.Sprintf("%.2g", ms)
+	}
+	return fmt.Sprintf("%.0f", ms)
 }
 
 // record is a row as programs read it; times are in unit.

@@ -183,7 +183,7 @@ func (a *App) React(ctx context.Context, repo builder.Repository, c builder.Comm
 	if refused {
 		reaction = "confused"
 	}
-	client, err := a.client(ctx, repo, need{"pull_requests": "write"})
+	client, err := a.client(ctx, repo, need{"issues": "write"})
 	if err == nil {
 		_, _, err = client.Reactions.CreateIssueCommentReaction(repeatable(a.urgent(ctx)), repo.Owner, repo.Name, id, reaction)
 	}

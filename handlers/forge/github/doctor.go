@@ -177,7 +177,8 @@ func (a *App) lastDeliveries(ctx context.Context, client *github.Client, where s
 	}
 	var failed []string
 	for _, d := range list { // the newest first
-		if !arrived[d.GetGUID()] {
+		// The ping of a new app comes before its secret does.
+		if !arrived[d.GetGUID()] && d.GetEvent() != "ping" {
 			arrived[d.GetGUID()] = true // told once
 			failed = append(failed, fmt.Sprintf("%s at %s: %s", d.GetEvent(), d.GetDeliveredAt().UTC().Format(time.RFC3339), d.GetStatus()))
 		}
