@@ -36,15 +36,11 @@ type buildPage struct {
 }
 
 func (p buildPage) render() page {
-	title := p.Title
-	if step := currentStep(p.Steps); p.State == builder.Running && p.Stop == nil && step != "" {
-		title = step
-	}
 	summary, cut := keepStart(harmless(p.summary()), maxText-100)
 	if cut {
 		summary += "…"
 	}
-	return page{Title: clip(oneLine(title), maxTitle), Summary: summary, Text: p.text()}
+	return page{Title: clip(oneLine(p.Title), maxTitle), Summary: summary, Text: p.text()}
 }
 
 func (p buildPage) summary() string {
@@ -73,10 +69,7 @@ func (p buildPage) state() string {
 	case p.State == builder.Queued:
 		return "Waiting for a free builder."
 	case p.State == builder.Running:
-		if step := currentStep(p.Steps); step != "" {
-			return "At " + stepAsCode(p.Steps) + "."
-		}
-		return "Building."
+		return "Building: at " + currentStep(p.Steps) + "."
 	case p.State == builder.Pushing:
 		return "Built; the tags are being put."
 	case p.State == builder.Cancelled:

@@ -24,18 +24,12 @@ func current(steps []builder.Step) int {
 	return last
 }
 
-// currentStep is "step 4 of 9: RUN make", "" before the first.
+// currentStep is "step 4 of 9: `RUN make`".
 func currentStep(steps []builder.Step) string {
 	i := current(steps)
 	if i < 0 {
-		return ""
+		return "the beginning"
 	}
-	return fmt.Sprintf("step %d of %d: %s", i+1, len(steps), oneLine(steps[i].Name))
-}
-
-// stepAsCode is the same with the step's name in a code span.
-func stepAsCode(steps []builder.Step) string {
-	i := current(steps)
 	return fmt.Sprintf("step %d of %d: %s", i+1, len(steps), code(clip(oneLine(steps[i].Name), maxStep)))
 }
 

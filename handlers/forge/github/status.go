@@ -88,7 +88,7 @@ func phaseOf(r builder.Report) string {
 // steady is the description without what changes within a state: a step would
 // stand there until the end.
 func steady(r builder.Report) string {
-	if r.Record == nil || r.Record.State != builder.Running {
+	if r.Record == nil || ended(r) {
 		return r.Description
 	}
 	b := *r.Record
