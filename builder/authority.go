@@ -90,7 +90,9 @@ func (d *Dispatcher) trusted(ctx context.Context, e Event, own fileAt) (*config.
 	forge := d.Forges[e.Repository.Forge]
 	if byRef && forge != nil && strings.HasPrefix(e.Ref, branchRef("")) {
 		protected, err := forge.Protected(ctx, e.Repository, e.Ref)
-		if err != nil || protected {
+		switch {
+		case errors.Is(err, ErrDenied): // not protected, as far as we may know
+		case err != nil || protected:
 			return nil, err
 		}
 	}

@@ -82,7 +82,11 @@ func (c *commander) admit(ctx context.Context) error {
 	may := PermissionNone
 	if c.e.Actor != "" {
 		var err error
-		if may, err = c.forge.Permission(ctx, c.e.Repository, c.e.Actor); err != nil {
+		may, err = c.forge.Permission(ctx, c.e.Repository, c.e.Actor)
+		if errors.Is(err, ErrDenied) {
+			return refused("registry-build may not see who can write to this repository: the app lacks a permission here, and the operator's log says which.")
+		}
+		if err != nil {
 			return fmt.Errorf("permission of %s: %w", c.e.Actor, err)
 		}
 	}
@@ -108,6 +112,9 @@ func (c *commander) locate(ctx context.Context) error {
 		p, err := c.forge.Pull(ctx, c.e.Repository, c.c.Pull)
 		if errors.Is(err, ErrNotFound) {
 			return refusef("There is no pull request %d any more.", c.c.Pull)
+		}
+		if errors.Is(err, ErrDenied) {
+			return refused("registry-build may not read pull requests here: the app lacks a permission, and the operator's log says which.")
 		}
 		if err != nil {
 			return fmt.Errorf("pull request %d: %w", c.c.Pull, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +129,30 @@ func (i *laterInbox) Defer(_ context.Context, _ *builder.EventLease, wait time.D
 func (i *laterInbox) Decide(context.Context, *builder.EventLease, builder.Decision) error {
 	i.deferred <- -1
 	return nil
+}
+
+// A permission that the installation lacks holds nothing up: what cannot be
+// asked is taken for what is safe, and a command is told.
+func TestForgeThatLetsUsAskNothing(t *testing.T) {
+	l := newTown(t)
+	ctx := t.Context()
+	l.forge.merge, l.forge.denied = true, builder.ErrDenied
+	l.file("b0", "a0", strings.Replace(deployFile, "name: prod", "name: mine", 1))
+	if d := l.push(ctx, "refs/heads/release", "", hash("b0")); len(d.Builds) != 1 || len(d.Builds[0].Triggers) != 0 {
+		t.Errorf("%+v; want no authority", d)
+	}
+	d := l.pulled(ctx, 7, "70")
+	wantBuilds(t, d, "trusted api pull/7/head 7 tags pr-7 1 triggers", "trusted web pull/7/head 7")
+	if len(d.Builds) > 0 && !slices.Equal(d.Builds[0].Warnings, []string{"this is built from the head, not from the merge: the forge does not show us the pull request"}) {
+		t.Errorf("warnings %q", d.Builds[0].Warnings)
+	}
+	p := l.forge.pulls[7]
+	if d := l.decide(ctx, builder.Event{ID: "git:closed", Kind: builder.PullClosed, Ref: builder.PullRef(7), Commit: hash("70"), Pull: &p}); d.Untag != 7 {
+		t.Errorf("%+v; want its tags to go", d)
+	}
+	want(t, l.comment(ctx, 7, "ada", "/build"), "no: registry-build may not see who can write to this repository: the app lacks a permission here, and the operator's log says which.")
+	l.forge.mayPeople = true
+	want(t, l.comment(ctx, 7, "ada", "/build"), "no: registry-build may not read pull requests here: the app lacks a permission, and the operator's log says which.")
 }
 
 type busyForge struct{ builder.Forge }

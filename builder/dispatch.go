@@ -110,7 +110,7 @@ type Dispatcher struct {
 	Inbox     Inbox
 	Sources   Sources
 	Forges    map[string]Forge // by instance; those that have people and pull requests
-	Past      Past             // for commands
+	Past      Past             // what was before; nil: there are no commands
 	Positions Positions        // for commands
 	Registry  string           // default registry: host[/prefix]; "" is the embedded one
 	Policy    []config.Policy  // what repositories may push elsewhere

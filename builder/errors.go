@@ -11,6 +11,7 @@ var (
 	ErrLeaseLost   = errors.New("lease lost: another worker holds the build")
 	ErrUnavailable = errors.New("store unavailable")
 	ErrState       = errors.New("not possible in this state")
+	ErrDenied      = errors.New("the forge does not let us") // trying again does not help
 )
 
 // Stage names where a build failed.

@@ -234,10 +234,15 @@ type labForge struct {
 	merge     bool // pull requests are built as if merged
 	asked     int
 	ready     map[int]string // how often it must be asked -> the merge that it has then
+	denied    error          // what it answers, if that is all
+	mayPeople bool           // … but not where people are asked for
 }
 
 func (f *labForge) Pull(_ context.Context, _ builder.Repository, number int) (builder.Pull, error) {
 	f.asked++
+	if f.denied != nil {
+		return builder.Pull{}, f.denied
+	}
 	p, ok := f.pulls[number]
 	if !ok {
 		return p, builder.ErrNotFound
@@ -249,12 +254,15 @@ func (f *labForge) Pull(_ context.Context, _ builder.Repository, number int) (bu
 }
 
 func (f *labForge) Permission(_ context.Context, _ builder.Repository, person string) (builder.Permission, error) {
+	if f.denied != nil && !f.mayPeople {
+		return builder.PermissionNone, f.denied
+	}
 	return f.people[person], nil
 }
 
 func (f *labForge) Protected(_ context.Context, _ builder.Repository, ref string) (bool, error) {
 	f.asked++
-	return f.protected[ref], nil
+	return f.protected[ref], f.denied
 }
 
 // Solver, registry, logins, triggers, reporter.

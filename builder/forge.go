@@ -8,7 +8,7 @@ import (
 // Forge is what deciding an event may have to ask the repository's forge. A
 // forge without pull requests and people, the git remote, has none. All
 // methods may be called concurrently; an error means that trying again may
-// help.
+// help, unless it is ErrDenied: what asks lacks a permission.
 type Forge interface {
 	// Pull returns a pull request as it is now. ErrNotFound.
 	Pull(ctx context.Context, repo Repository, number int) (Pull, error)

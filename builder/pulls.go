@@ -82,14 +82,15 @@ func (d *Dispatcher) pullClosed(ctx context.Context, l *EventLease) (Decision, e
 	return decision, nil
 }
 
-// pullNow asks how the event's pull request is now; nil where nobody knows.
+// pullNow asks how the event's pull request is now; nil where nobody knows, or
+// where we may not ask: then the event is taken at its word.
 func (d *Dispatcher) pullNow(ctx context.Context, e Event) (*Pull, error) {
 	forge := d.Forges[e.Repository.Forge]
 	if forge == nil {
 		return nil, nil
 	}
 	p, err := forge.Pull(ctx, e.Repository, e.Pull.Number)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrDenied) {
 		return nil, nil
 	}
 	if err != nil {
@@ -208,8 +209,10 @@ func (d *Dispatcher) mergeCommit(ctx context.Context, in *PlanInput, attempt int
 	}
 	now, err := d.pullNow(ctx, e)
 	switch {
-	case err != nil || now == nil:
+	case err != nil:
 		return "", err
+	case now == nil:
+		return "this is built from the head, not from the merge: the forge does not show us the pull request", nil
 	case now.Head != e.Commit || now.Merge == "":
 		if attempt < mergeTries {
 			return "", Later{Wait: mergeWait, Reason: fmt.Sprintf("pull request %d has no merge yet", e.Pull.Number)}
