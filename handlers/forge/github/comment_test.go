@@ -148,11 +148,24 @@ func TestShowFindsItsComment(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		other, err := rig.gh.AddApp(githubtest.AppOptions{Name: "other"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.Install("acme"); err != nil {
+			t.Fatal(err)
+		}
+		them := *rig
+		them.reportRig = &reportRig{clientRig: &clientRig{App: New(rig.Options)}}
+		them.Identities, them.Memory = identityOf(Identity{ID: other.ID, Key: other.PrivateKeyPEM}), &memos{facts: map[string]string{}}
+		if err := them.Show(context.Background(), rig.thread(forkRemark)); err != nil {
+			t.Fatal(err)
+		}
 		rig.show(rig.thread(whyRemark))
 		clear(rig.memory.facts)
 		rig.show(rig.thread(whyRemark, helpRemark))
 		all := rig.repo.Comments(rig.pull)
-		if last := all[len(all)-1]; len(all) != 102 || !strings.Contains(last.Body, "/help") {
+		if last := all[len(all)-1]; len(all) != 103 || !strings.Contains(last.Body, "/help") {
 			t.Errorf("%d comments, the last:\n%s", len(all), last.Body)
 		}
 	})
