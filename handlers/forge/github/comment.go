@@ -183,7 +183,11 @@ func (a *App) React(ctx context.Context, repo builder.Repository, c builder.Comm
 	if refused {
 		reaction = "confused"
 	}
-	client, err := a.client(ctx, repo, need{"issues": "write"})
+	// GitHub's documentation asks for the one, its answers for the other.
+	client, err := a.client(ctx, repo, need{"issues": "write", "pull_requests": "write"})
+	if lacksPermission(err) {
+		client, err = a.client(ctx, repo, need{"pull_requests": "write"})
+	}
 	if err == nil {
 		_, _, err = client.Reactions.CreateIssueCommentReaction(repeatable(a.urgent(ctx)), repo.Owner, repo.Name, id, reaction)
 	}

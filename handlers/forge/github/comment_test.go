@@ -195,7 +195,17 @@ func TestShowOnCommit(t *testing.T) {
 }
 
 func TestReact(t *testing.T) {
-	rig := newThreadRig(t)
+	t.Run("with issues: write", func(t *testing.T) { testReact(t, newThreadRig(t)) })
+	t.Run("without", func(t *testing.T) {
+		rig := newThreadRig(t)
+		p := githubtest.DefaultPermissions()
+		p["issues"] = "read"
+		rig.inst.SetPermissions(p)
+		testReact(t, rig)
+	})
+}
+
+func testReact(t *testing.T, rig *threadRig) {
 	asked, err := rig.repo.Comment(rig.pull, "ada", "/why")
 	if err != nil {
 		t.Fatal(err)
