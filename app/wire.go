@@ -167,12 +167,16 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	in := &installation{
 		log: log, listener: l, store: records, redis: client, git: git, github: hub, registry: embedded, daemons: solvers, missed: missed,
 		dispatch: &builder.Dispatcher{
-			Inbox: records, Sources: sources, Forges: map[string]builder.Forge{github.Instance: hub}, Past: records,
+			Inbox: records, Sources: sources, Forges: map[string]builder.Forge{github.Instance: hub}, Past: records, Positions: records,
 			Registry: cfg.Registry.Default, Policy: cfg.Policy, Timezone: cfg.Timezone,
 			Merge:   map[string]bool{github.Instance: cfg.GitHub.PullRequests == config.PullMerge},
 			Suggest: map[string]bool{github.Instance: cfg.GitHub.Suggest},
-			Seed:    missed.Seed,
-			Name:    name, Parallel: dispatchers, Log: log.With("room", "dispatch"),
+			Seed: func(ctx context.Context, repo builder.Repository) error {
+				hub.Forget(repo.Installation) // what it may has changed
+				return missed.Seed(ctx, repo)
+			},
+			Left: func(repo builder.Repository) { hub.Forget(repo.Installation) },
+			Name: name, Parallel: dispatchers, Log: log.With("room", "dispatch"),
 		},
 		worker: &builder.Worker{
 			Queue: records, Leases: records, Inputs: records, Logs: records, Sources: sources, Solvers: solvers, Registry: images,

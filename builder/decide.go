@@ -30,7 +30,7 @@ func (d *Dispatcher) decide(ctx context.Context, l *EventLease) (Decision, error
 // input is what planning an event of the lease's repository begins with.
 func (d *Dispatcher) input(l *EventLease, e Event) PlanInput {
 	return PlanInput{
-		Event: e, Registry: d.Registry, Policy: d.Policy, Timezone: d.Timezone,
+		Event: e, Registry: d.Registry, Policy: d.Policy, Home: l.Home, Timezone: d.Timezone,
 		TagOwners: l.TagOwners, Last: l.Last, Paused: l.Paused,
 	}
 }
@@ -137,6 +137,9 @@ const installationPrefix = "installation-"
 func (d *Dispatcher) installation(ctx context.Context, e Event) (Decision, error) {
 	if e.Withdrawn {
 		const why = "registry-build was removed from the repository"
+		if d.Left != nil {
+			d.Left(e.Repository)
+		}
 		decision := Decision{StopAll: why, Reasons: []Reason{{Message: why}}}
 		if strings.HasPrefix(e.Repository.ID, installationPrefix) {
 			decision.StopInstallation = e.Repository.Installation

@@ -95,7 +95,10 @@ func (p *planner) repository(img config.Image, several bool) (string, error) {
 // root is where everything of the source repository may go. Names of image
 // repositories are lower case.
 func (p *planner) root() (string, error) {
-	name := strings.ToLower(path.Join(p.Event.Repository.Owner, p.Event.Repository.Name))
+	name, err := p.Home.path(p.Event.Repository)
+	if err != nil {
+		return "", err
+	}
 	if p.Registry != "" {
 		return p.Registry + "/" + name, nil
 	}
@@ -110,6 +113,7 @@ func (p *planner) root() (string, error) {
 // mayPush holds a destination against the policy. It returns the refusal.
 func (p *planner) mayPush(image, destination string) string {
 	repository := strings.TrimPrefix(p.Event.Repository.FullName(), "/")
+	names := p.Home.names(p.Event.Repository)
 	var allowed []string
 	if root, err := p.root(); err == nil {
 		if destination == root || strings.HasPrefix(destination, root+"/") {
@@ -117,7 +121,7 @@ func (p *planner) mayPush(image, destination string) string {
 		}
 		allowed = append(allowed, root+" and below")
 	}
-	more, ok := allowedBy(p.Policy, repository, destination)
+	more, ok := allowedBy(p.Policy, names, destination)
 	if ok {
 		return ""
 	}
@@ -127,10 +131,10 @@ func (p *planner) mayPush(image, destination string) string {
 }
 
 // allowedBy holds a destination against the operator's policy, and returns
-// what it allows to the repository.
-func allowedBy(policy []config.Policy, repository, destination string) (images []string, ok bool) {
+// what it allows to the repository that has these names.
+func allowedBy(policy []config.Policy, names []string, destination string) (images []string, ok bool) {
 	for _, entry := range policy {
-		if !config.MatchAny(entry.Repositories, repository) {
+		if !slices.ContainsFunc(names, func(name string) bool { return config.MatchAny(entry.Repositories, name) }) {
 			continue
 		}
 		if config.MatchAny(entry.Images, destination) {
@@ -207,7 +211,7 @@ func planUpload(in PlanInput, d *Decision) {
 		return
 	}
 	inDefault := in.Registry == "" && !hasHost(name) || in.Registry != "" && strings.HasPrefix(name, in.Registry+"/")
-	if _, ok := allowedBy(in.Policy, "", name); !inDefault && !ok {
+	if _, ok := allowedBy(in.Policy, []string{""}, name); !inDefault && !ok {
 		fail("an uploaded Dockerfile may not be pushed to %s: only to %s; the operator widens that with policy: in the server file",
 			name, orText(in.Registry, "the embedded registry, without a host"))
 		return

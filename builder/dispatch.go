@@ -35,6 +35,7 @@ type EventLease struct {
 	TagOwners map[string]string // image:tag -> ref, of the whole repository
 	Last      map[string]State  // image -> how its last build of the event's ref ended
 	Paused    map[string]string // image ("": all) -> who paused it
+	Home      Home              // of the repository; the first event claims it
 	Approved  string            // the commit of the event's pull request that a maintainer approved
 	Attempt   int               // from 1; deferring counts
 	Token     string            // fences Decide, Defer and Extend
@@ -123,6 +124,9 @@ type Dispatcher struct {
 
 	// Seed is called when we are let into a repository. May be nil.
 	Seed func(ctx context.Context, repo Repository) error
+	// Left is called when we are shut out of one, so that rights that were
+	// lent to us are forgotten. May be nil.
+	Left func(repo Repository)
 }
 
 // Run decides events until ctx ends and waits for those in hand.

@@ -89,6 +89,7 @@ type PlanInput struct {
 	// whose names have no host.
 	Registry  string
 	Policy    []config.Policy
+	Home      Home              // where the default repositories of the source repository are
 	Timezone  string            // the server's, for files that name none; "": UTC
 	TagOwners map[string]string // image repository:tag -> ref, of the whole source repository
 	// Generation of the event's ref, as Order counted it.

@@ -24,6 +24,9 @@ func (c *Courier) reportEvent(ctx context.Context, id string) error {
 	if e.Commit != "" && (e.Command == nil || len(d.Builds) > 0) && !quiet(e, d) {
 		commits = append(commits, e.Commit)
 	}
+	if d.Approve != nil { // what it waits for has come, also where nothing builds
+		commits = append(commits, d.Approve.Commit)
+	}
 	for _, b := range d.Builds {
 		if commit := b.StatusCommit(); commit != "" && !slices.Contains(commits, commit) {
 			commits = append(commits, commit)
@@ -138,6 +141,9 @@ func (c *Courier) talk(ctx context.Context, e Event, d Decision) error {
 		if e.Command.Source == FromComment {
 			remarks = append(remarks, Remark{Topic: e.ID, Command: e.Command.Text, By: e.Actor, Text: d.Answer.Text, Seq: e.Seq, At: e.AcceptedAt})
 		}
+		if d.Approve != nil {
+			remarks = append(remarks, Remark{Topic: TopicFork, Seq: e.Seq, At: e.AcceptedAt})
+		}
 	case e.Kind == PullChanged && e.Pull != nil:
 		thread.Pull = e.Pull.Number
 		remarks = append(remarks,
@@ -191,7 +197,8 @@ func changesText(changes []Change) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Merging this changes what `%s` builds:\n", buildFileName)
 	for _, ch := range changes {
-		fmt.Fprintf(&b, "\n- **%s** %s: %s", ch.Image, ch.Kind, ch.Text)
+		// Whoever opened the pull request chose these texts.
+		fmt.Fprintf(&b, "\n- %s %s: %s", quote(ch.Image), ch.Kind, quote(ch.Text))
 	}
 	return b.String()
 }

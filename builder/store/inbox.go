@@ -24,7 +24,10 @@ func (s *Store) NextEvent(ctx context.Context, worker string) (*builder.EventLea
 		if r.text(0) == "" {
 			return false, time.Duration(r.number(1)) * time.Millisecond, nil
 		}
-		lease, err = decodeEventLease(r)
+		if lease, err = decodeEventLease(r); err != nil {
+			return true, 0, err
+		}
+		lease.Home, err = s.home(dctx, lease.Event)
 		return true, 0, err
 	}, topicInbox)
 	if err != nil {

@@ -13,6 +13,8 @@ package store
 //	{rb}:turn                   counter for rings, versions and tokens
 //	{rb}:repositories           hash REPO -> builder.Repository
 //	{rb}:intents:REPO           hash event id -> builder.Event
+//	{rb}:homes                  hash name (owner/name, lower case) -> REPO that has it for ever
+//	{rb}:home-of                hash REPO -> its name there
 //	{rb}:active                 zset REPO by when its last event was accepted (ms)
 //	{rb}:accepted:REPO          hash ref -> commit of the last accepted event
 //	{rb}:seeded                 set REPO whose heads were taken as accepted

@@ -14,7 +14,7 @@ var luaFiles embed.FS
 
 // scripts are the store's commands. Each file says what it takes and returns.
 type scripts struct {
-	append, nextEvent, holdEvent, decide, withdraw, seed *redis.Script
+	append, nextEvent, holdEvent, decide, withdraw, seed, home *redis.Script
 
 	claim, heartbeat, advance, finish, release *redis.Script
 
@@ -38,7 +38,7 @@ func loadScripts() *scripts {
 	return &scripts{
 		append: alone("append"), nextEvent: onControl("next_event"),
 		holdEvent: onControl("hold_event"), decide: onControl("decide"),
-		withdraw: onControl("withdraw"), seed: onControl("seed"),
+		withdraw: onControl("withdraw"), seed: onControl("seed"), home: onControl("home"),
 		claim: onControl("claim"), heartbeat: onControl("heartbeat"), advance: onControl("advance"),
 		finish: onControl("finish"), release: onControl("release"),
 		cancel: onControl("cancel"), delete: onControl("delete"), find: onControl("find"), place: onControl("place"),

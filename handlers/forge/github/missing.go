@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-github/v60/github"
+
+	"github.com/registry-build/registry-build/builder"
 )
 
 // notAccessible is what GitHub says when a token lacks the permission for a
@@ -34,6 +36,9 @@ type missingPermission struct {
 func (m missingPermission) Error() string {
 	return fmt.Sprintf("installation %d does not grant the app %q", m.installation, m.permission)
 }
+
+// Is makes it builder.ErrDenied for whoever asks through the domain's doors.
+func (m missingPermission) Is(target error) bool { return target == builder.ErrDenied }
 
 var permissionLevels = []string{"", "read", "write", "admin"}
 

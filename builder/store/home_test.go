@@ -1,0 +1,71 @@
+package store_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/builder/store"
+	"github.com/registry-build/registry-build/builder/store/storetest"
+)
+
+func TestHomes(t *testing.T) {
+	s := storetest.New(t, store.Options{})
+	repo := func(forge, id, owner, name string) builder.Repository {
+		return builder.Repository{Forge: forge, ID: id, Owner: owner, Name: name}
+	}
+	for i, step := range []struct {
+		name string
+		repo builder.Repository
+		want builder.Home
+	}{
+		{"the first comes", repo("github", "1", "Acme", "Shop"), builder.Home{Path: "acme/shop"}},
+		{"again", repo("github", "1", "Acme", "Shop"), builder.Home{Path: "acme/shop"}},
+		{"renamed", repo("github", "1", "acme", "store"), builder.Home{Path: "acme/shop"}},
+		{"transferred", repo("github", "1", "corp", "store"), builder.Home{Path: "acme/shop"}},
+		{"a newcomer under the old name", repo("github", "2", "acme", "shop"), builder.Home{Holder: "github:1"}},
+		{"the same name at another forge", repo("git", "acme/shop", "acme", "shop"), builder.Home{Path: "git/acme/shop", Holder: "github:1"}},
+		{"a newcomer under that name there", repo("git", "x", "acme", "shop"), builder.Home{Holder: "github:1"}},
+		{"a name that nobody has", repo("github", "2", "acme", "other"), builder.Home{Path: "acme/other"}},
+		{"the newcomer, back under the old name", repo("github", "2", "acme", "shop"), builder.Home{Path: "acme/other", Holder: "github:1"}},
+	} {
+		e := builder.Event{ID: "github:" + string(rune('a'+i)), Kind: builder.BranchPushed, Repository: step.repo, Ref: "refs/heads/main", Commit: "c"}
+		if _, err := s.Append(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+		l, err := s.NextEvent(ctx, "dispatcher")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(step.want, l.Home); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", step.name, diff)
+		}
+		if err := s.Decide(ctx, l, builder.Decision{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What is no repository of anybody's takes no name away.
+func TestHomesAreForRepositories(t *testing.T) {
+	s := storetest.New(t, store.Options{})
+	upload := builder.Event{ID: "api:1", Kind: builder.Requested, Repository: builder.Repository{Forge: "upload", ID: "u", Owner: "acme", Name: "shop"},
+		Request: &builder.Request{Dockerfile: "FROM scratch"}}
+	push := builder.Event{ID: "git:1", Kind: builder.BranchPushed, Repository: repository("shop"), Ref: "refs/heads/main", Commit: "c"}
+	push.Repository.Owner = "acme"
+	for _, e := range []builder.Event{upload, push} {
+		if _, err := s.Append(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		l, err := s.NextEvent(ctx, "dispatcher")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := map[string]string{"api:1": "", "git:1": "acme/shop"}[l.Event.ID]; l.Home.Path != want {
+			t.Errorf("%s: home %q, want %q", l.Event.ID, l.Home.Path, want)
+		}
+	}
+}
