@@ -22,7 +22,7 @@ var house = map[string][]string{
 	"manifests":    {},
 	"app":          {"manifests", "handlers", "handlers/oci", "handlers/page", "handlers/forge", "handlers/forge/github", "handlers/forge/plaingit", "builder", "builder/buildkit", "builder/source", "builder/registry", "builder/store", "builder/credential", "builder/trigger", "builder/trigger/webhook", "config"},
 	"app/demo":     {"app/instance", "handlers", "builder/trigger/webhook"},
-	"app/bench":    {"app/instance", "handlers"},
+	"app/bench":    {"app/instance", "handlers", "handlers/forge/github/githubtest"},
 	"app/instance": {},
 
 	"handlers":                {"handlers/forge", "builder", "config"},

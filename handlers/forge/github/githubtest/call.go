@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gorilla/mux"
 )
@@ -99,7 +100,7 @@ func (s *Server) api(router *mux.Router) http.Handler {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		var match mux.RouteMatch
 		var a answer
-		seen := Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Body: body, Header: r.Header.Clone()}
+		seen := Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Body: body, Header: r.Header.Clone(), At: time.Now()}
 		fail := s.failure(r)
 		if fail != nil && !fail.after {
 			seen.Failed = true

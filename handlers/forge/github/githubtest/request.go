@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Request is a request to the API that was answered, or dropped.
@@ -12,7 +13,8 @@ type Request struct {
 	Method, Path, Query string // Path without /api/v3
 	Header              http.Header
 	Body                []byte
-	Status              int // 0: the connection was dropped
+	At                  time.Time // when it came, by this machine's clock
+	Status              int       // 0: the connection was dropped
 	Answer              []byte
 	Failed              bool // by FailNext
 
