@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bradleyfalzon/ghinstallation/v2"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
@@ -28,6 +29,8 @@ var verbs = map[string]func(*testscript.TestScript, *githubtest.Server, []string
 	"member": githubMember, "protect": githubProtect, "push": githubPush, "fork": githubFork, "pull": githubPull, "close": githubClose,
 	"queue": githubQueue, "comment": githubComment, "comments": githubComments, "check": githubCheck, "status": githubStatus,
 	"press": githubPress, "rerun": githubRerun, "rename": githubRename, "lose": githubLose, "fail": githubFail,
+	"app": githubCreate, "default": githubDefault, "commit": githubCommit, "say": githubSay, "edit": githubEdit, "redeliver": githubRedeliver, "settle": githubSettle,
+	"calls": githubCalls, "told": githubTold, "statuses": githubStatuses, "checks": githubChecks, "deployments": githubDeployments,
 }
 
 // cmdGitHub is a double of github.com that the story has for itself: github
@@ -84,7 +87,10 @@ func githubServer(ts *testscript.TestScript, _ *githubtest.Server, args []string
 // at last is stdout: browse FILE.
 func githubBrowse(ts *testscript.TestScript, _ *githubtest.Server, args []string) {
 	need(ts, args, 1, 1, "browse FILE")
-	address := regexp.MustCompile(`https?://\S+`).FindString(ts.ReadFile(args[0]))
+	fmt.Fprintln(ts.Stdout(), browse(ts, firstAddress(ts.ReadFile(args[0]))))
+}
+
+func browse(ts *testscript.TestScript, address string) string {
 	resp, err := http.Get(address)
 	for {
 		ts.Check(err)
@@ -93,11 +99,10 @@ func githubBrowse(ts *testscript.TestScript, _ *githubtest.Server, args []string
 		ts.Check(err2)
 		form := regexp.MustCompile(`(?s)<form method="post" action="([^"]+)">(.*?)</form>`).FindStringSubmatch(string(body))
 		if form == nil {
-			fmt.Fprintf(ts.Stdout(), "%d %s\n%s\n", resp.StatusCode, resp.Request.URL.Path, html.UnescapeString(string(body)))
 			if app := regexp.MustCompile(`/apps/([a-z0-9-]+)/installations/new`).FindSubmatch(body); app != nil {
 				storyOf(ts).slug = string(app[1])
 			}
-			return
+			return fmt.Sprintf("%d %s\n%s", resp.StatusCode, resp.Request.URL.Path, html.UnescapeString(string(body)))
 		}
 		values := url.Values{}
 		for _, input := range regexp.MustCompile(`name="([^"]+)" value="([^"]*)"`).FindAllStringSubmatch(form[2], -1) {
@@ -106,6 +111,24 @@ func githubBrowse(ts *testscript.TestScript, _ *githubtest.Server, args []string
 		resp, err = http.PostForm(html.UnescapeString(form[1]), values)
 	}
 }
+
+// githubCreate creates the app as github.txtar tells it: app.
+func githubCreate(ts *testscript.TestScript, _ *githubtest.Server, args []string) {
+	need(ts, args, 0, 0, "app")
+	self, err := lookPath("registry-build", ts.Getenv("PATH"))
+	ts.Check(err)
+	cmd := exec.Command(self, "github", "setup", "--config", "github.yml")
+	cmd.Dir, cmd.Env = ts.Getenv("WORK"), environ(ts)
+	link, err := cmd.CombinedOutput()
+	if err != nil {
+		ts.Fatalf("github setup: %v\n%s", err, link)
+	}
+	if page := browse(ts, firstAddress(string(link))); !strings.HasPrefix(page, "200 /github/created") {
+		ts.Fatalf("the app was not created: %s", page)
+	}
+}
+
+func firstAddress(text string) string { return regexp.MustCompile(`https?://\S+`).FindString(text) }
 
 // githubRepo makes the folder a repository at GitHub, with a static busybox,
 // which ada pushes to: repo FOLDER acme/NAME [private]. Nothing is pushed yet.
@@ -152,9 +175,9 @@ func githubInstall(ts *testscript.TestScript, g *githubtest.Server, args []strin
 	fmt.Fprintf(ts.Stdout(), "%d\n%s\n", resp.StatusCode, html.UnescapeString(string(body)))
 }
 
-// githubInstallation changes it: installation suspend|unsuspend|uninstall|remove REPO|permissions NAME=ACCESS….
+// githubInstallation changes it: installation suspend|unsuspend|uninstall|remove REPO|add REPO|permissions NAME=ACCESS….
 func githubInstallation(ts *testscript.TestScript, g *githubtest.Server, args []string) {
-	need(ts, args, 1, 20, "installation suspend|unsuspend|uninstall|remove REPO|permissions NAME=ACCESS…")
+	need(ts, args, 1, 20, "installation suspend|unsuspend|uninstall|remove REPO|add REPO|permissions NAME=ACCESS…")
 	in := storyOf(ts).installed
 	switch args[0] {
 	case "suspend":
@@ -165,6 +188,8 @@ func githubInstallation(ts *testscript.TestScript, g *githubtest.Server, args []
 		in.Uninstall()
 	case "remove":
 		ts.Check(in.RemoveRepository(args[1]))
+	case "add":
+		ts.Check(in.AddRepository(args[1]))
 	case "permissions":
 		granted := map[string]string{}
 		for _, p := range args[1:] {
@@ -282,73 +307,6 @@ func githubComment(ts *testscript.TestScript, g *githubtest.Server, args []strin
 	}))
 }
 
-// githubComments prints all comments, once one holds the text: comments REPO
-// NUMBER|COMMIT TEXT.
-func githubComments(ts *testscript.TestScript, g *githubtest.Server, args []string) {
-	need(ts, args, 3, 3, "comments REPO NUMBER|COMMIT TEXT")
-	r := theRepo(ts, g, args[0])
-	var text string
-	err := poll(untilLimit, func() bool {
-		list := r.CommitComments(args[1])
-		if len(args[1]) < 40 {
-			list = r.Comments(number(ts, args[1]))
-		}
-		text = ""
-		for _, c := range list {
-			text += fmt.Sprintf("%s wrote:\n%s\n", c.User, c.Body)
-		}
-		return strings.Contains(text, args[2])
-	})
-	fmt.Fprint(ts.Stdout(), text)
-	if err != nil {
-		ts.Fatalf("nobody wrote %q:\n%s", args[2], text)
-	}
-}
-
-// githubCheck waits until the newest check run of that name at the commit is
-// in the state (queued, in_progress, success, failure, …), and prints it:
-// check REPO COMMIT NAME STATE.
-func githubCheck(ts *testscript.TestScript, g *githubtest.Server, args []string) {
-	need(ts, args, 4, 4, "check REPO COMMIT NAME STATE")
-	r := theRepo(ts, g, args[0])
-	var c githubtest.CheckRun
-	err := poll(untilLimit, func() bool {
-		var ok bool
-		c, ok = r.CheckRun(args[1], args[2])
-		return ok && (c.Conclusion == args[3] || c.Conclusion == "" && c.Status == args[3])
-	})
-	fmt.Fprintf(ts.Stdout(), "%s %s %s: %s\n%s\n%s\n", c.Name, c.Status, c.Conclusion, c.Title, c.Summary, c.Text)
-	for _, a := range c.Annotations {
-		fmt.Fprintf(ts.Stdout(), "annotation %s:%d-%d %s: %s\n", a.Path, a.StartLine, a.EndLine, a.Level, a.Message)
-	}
-	for _, a := range c.Actions {
-		fmt.Fprintf(ts.Stdout(), "button %s: %s\n", a.Identifier, a.Label)
-	}
-	fmt.Fprintf(ts.Stdout(), "details %s\n", c.DetailsURL)
-	if err != nil {
-		for _, other := range r.CheckRuns(args[1]) {
-			ts.Logf("%s %s %s: %s", other.Name, other.Status, other.Conclusion, other.Title)
-		}
-		ts.Fatalf("check %s at %s is not %s", args[2], args[1], args[3])
-	}
-}
-
-// githubStatus waits until the newest status of that context is in the state,
-// and prints it: status REPO COMMIT CONTEXT STATE.
-func githubStatus(ts *testscript.TestScript, g *githubtest.Server, args []string) {
-	need(ts, args, 4, 4, "status REPO COMMIT CONTEXT STATE")
-	r := theRepo(ts, g, args[0])
-	var st githubtest.Status
-	err := poll(untilLimit, func() bool {
-		st, _ = r.StatusOf(args[1], args[2])
-		return st.State == args[3]
-	})
-	fmt.Fprintf(ts.Stdout(), "%s %s: %s\n%s\n", st.Context, st.State, st.Description, st.TargetURL)
-	if err != nil {
-		ts.Fatalf("status %s at %s is %q, not %s", args[2], args[1], st.State, args[3])
-	}
-}
-
 func newestCheck(ts *testscript.TestScript, g *githubtest.Server, repo, commit, name string) (*githubtest.Repo, githubtest.CheckRun) {
 	r := theRepo(ts, g, repo)
 	c, ok := r.CheckRun(commit, name)
@@ -356,6 +314,42 @@ func newestCheck(ts *testscript.TestScript, g *githubtest.Server, repo, commit, 
 		ts.Fatalf("there is no check %s at %s", name, commit)
 	}
 	return r, c
+}
+
+// githubDefault changes the default branch: default REPO BRANCH.
+func githubDefault(ts *testscript.TestScript, g *githubtest.Server, args []string) {
+	need(ts, args, 2, 2, "default REPO BRANCH")
+	ts.Check(theRepo(ts, g, args[0]).SetDefaultBranch(args[1]))
+}
+
+// githubCommit pushes all changes of the work tree to a branch as ada, and
+// keeps the commit: commit NAME BRANCH.
+func githubCommit(ts *testscript.TestScript, _ *githubtest.Server, args []string) {
+	need(ts, args, 2, 2, "commit NAME BRANCH")
+	for _, args := range [][]string{{"add", "-A"}, {"commit", "-q", "--allow-empty", "-m", args[0]}, {"push", "-q", "origin", "HEAD:refs/heads/" + args[1]}} {
+		ts.Check(ts.Exec("git", args...))
+	}
+	cmdLet(ts, false, []string{args[0], "git", "rev-parse", "HEAD"})
+}
+
+// githubSay writes a comment on a pull request and waits for nothing: say REPO NUMBER LOGIN TEXT.
+func githubSay(ts *testscript.TestScript, g *githubtest.Server, args []string) {
+	need(ts, args, 4, 4, "say REPO NUMBER LOGIN TEXT")
+	_, err := theRepo(ts, g, args[0]).Comment(number(ts, args[1]), args[2], strings.ReplaceAll(args[3], `\n`, "\n"))
+	ts.Check(err)
+}
+
+// githubEdit changes the last comment that somebody wrote on a pull request: edit REPO NUMBER LOGIN TEXT.
+func githubEdit(ts *testscript.TestScript, g *githubtest.Server, args []string) {
+	need(ts, args, 4, 4, "edit REPO NUMBER LOGIN TEXT")
+	r := theRepo(ts, g, args[0])
+	for _, c := range slices.Backward(r.Comments(number(ts, args[1]))) {
+		if c.User == args[2] {
+			ts.Check(r.EditComment(c.ID, args[2], args[3]))
+			return
+		}
+	}
+	ts.Fatalf("%s wrote nothing", args[2])
 }
 
 // githubPress presses a button of a check run: press REPO COMMIT NAME BUTTON LOGIN.
@@ -388,9 +382,43 @@ func githubLose(ts *testscript.TestScript, g *githubtest.Server, args []string) 
 	g.LoseDeliveries(number(ts, args[0]))
 }
 
-// githubFail lets the next calls fail: fail "METHOD PATH" COUNT 502|403|404|drop|lost.
+// githubRedeliver lets GitHub deliver the last delivery of the event again,
+// as the button of the app's settings does: redeliver EVENT.
+func githubRedeliver(ts *testscript.TestScript, g *githubtest.Server, args []string) {
+	need(ts, args, 1, 1, "redeliver EVENT")
+	app := theApp(ts, g)
+	t, err := ghinstallation.NewAppsTransport(http.DefaultTransport, app.ID, []byte(app.PrivateKeyPEM))
+	ts.Check(err)
+	for _, d := range slices.Backward(g.Deliveries()) {
+		if d.Event != args[0] {
+			continue
+		}
+		resp, err := (&http.Client{Transport: t}).Post(fmt.Sprintf("%s/app/hook/deliveries/%d/attempts", g.API, d.ID), "application/json", nil)
+		ts.Check(err)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusAccepted {
+			ts.Fatalf("redeliver %s: %s", args[0], resp.Status)
+		}
+		settle(ts, g)
+		return
+	}
+	ts.Fatalf("there was no delivery of %s", args[0])
+}
+
+// githubSettle waits until every delivery so far was answered: settle.
+func githubSettle(ts *testscript.TestScript, g *githubtest.Server, args []string) {
+	need(ts, args, 0, 0, "settle")
+	settle(ts, g)
+}
+
+// githubFail lets the next calls fail: fail "METHOD PATH" COUNT
+// 502|403|404|drop|lost; or none any more: fail nothing.
 func githubFail(ts *testscript.TestScript, g *githubtest.Server, args []string) {
-	need(ts, args, 3, 3, `fail "METHOD PATH" COUNT 502|403|404|drop|lost`)
+	if len(args) == 1 && args[0] == "nothing" {
+		g.Recover()
+		return
+	}
+	need(ts, args, 3, 3, `fail "METHOD PATH" COUNT 502|403|404|drop|lost, or nothing`)
 	f, ok := map[string]githubtest.Failure{
 		"502": githubtest.BadGateway(), "403": githubtest.SecondaryLimit(time.Second), "404": githubtest.Lag(),
 		"drop": githubtest.Dropped(), "lost": githubtest.LostAnswer(),

@@ -55,7 +55,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every command takes a second more
 			s := &story{dir: env.WorkDir, data: filepath.Join(env.WorkDir, "share", "registry-build")}
 			env.Setenv("DATA", s.data)
-			env.Values[story{}] = s
+			env.Values[storyKey{}] = s
 			env.Defer(s.end)
 			return s.prepare()
 		},
@@ -82,9 +82,12 @@ type story struct {
 	github    *githubtest.Server
 	slug      string // of the app there
 	installed *githubtest.Installation
+	marked    map[string]int // how many calls there were when `github calls` marked them
 }
 
-func storyOf(ts *testscript.TestScript) *story { return ts.Value(story{}).(*story) }
+type storyKey struct{}
+
+func storyOf(ts *testscript.TestScript) *story { return ts.Value(storyKey{}).(*story) }
 
 // prepare lets git find the token that `up` will make, and gives the story a
 // port that no other story takes while this one's `up` is down.

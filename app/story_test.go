@@ -72,7 +72,7 @@ func cmdUp(ts *testscript.TestScript, neg bool, args []string) {
 	defer log.Close()
 	self, err := lookPath("registry-build", ts.Getenv("PATH"))
 	ts.Check(err)
-	s.up = exec.Command(self, append([]string{"up"}, args...)...)
+	s.up = exec.Command(self, append([]string{"up", "--missed-after", "1s"}, args...)...)
 	s.up.Dir, s.up.Env = ts.Getenv("WORK"), environ(ts)
 	s.up.Stdout, s.up.Stderr = log, log
 	s.upExited = make(chan error, 1)

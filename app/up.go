@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,12 +29,15 @@ embedded parts one by one.`,
 		Args: exactly(),
 	}
 	f.add(c)
+	// Nobody wants to wait in a test for what no delivery told.
+	grace := c.Flags().Duration("missed-after", 0, "how long a forge's delivery may be on its way (default 30s)")
+	c.Flags().Lookup("missed-after").Hidden = true
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		cfg, err := f.load()
 		if err != nil {
 			return err
 		}
-		return up(c.Context(), cfg, s.out, f.logger(s.err))
+		return up(c.Context(), cfg, *grace, s.out, f.logger(s.err))
 	}
 	return c
 }
@@ -61,14 +65,14 @@ func serveCommand(s streams) *cobra.Command {
 		if len(missing) > 0 {
 			return fmt.Errorf("serve needs %s in the server file (--config); `registry-build up` runs those parts itself", strings.Join(missing, ", "))
 		}
-		return up(c.Context(), cfg, s.out, f.logger(s.err))
+		return up(c.Context(), cfg, 0, s.out, f.logger(s.err))
 	}
 	return c
 }
 
 // up runs an installation: what the server file names elsewhere is used
 // there, the rest runs as children.
-func up(ctx context.Context, cfg *config.Server, out io.Writer, log *slog.Logger) error {
+func up(ctx context.Context, cfg *config.Server, grace time.Duration, out io.Writer, log *slog.Logger) error {
 	dir, err := openDataDir(cfg.Data)
 	if err != nil {
 		return err
@@ -100,6 +104,7 @@ func up(ctx context.Context, cfg *config.Server, out io.Writer, log *slog.Logger
 	if err != nil {
 		return err
 	}
+	in.missed.Grace = grace
 	if err := dir.publish("url", at.url+"\n"); err != nil {
 		return err
 	}

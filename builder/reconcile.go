@@ -49,8 +49,8 @@ const (
 	reconcileLimit = time.Minute         // for one repository
 	reconciledAt   = 4                   // repositories at the same time
 	activeFor      = 30 * 24 * time.Hour // since its last event
-	onItsWay       = 30 * time.Second    // a delivery may take so long
-	laterAtMost    = 2 * time.Minute     // one wait for a forge's limit
+	onItsWay       = 30 * time.Second
+	laterAtMost    = 2 * time.Minute // one wait for a forge's limit
 	mergeQueueRefs = "refs/heads/gh-readonly-queue/"
 )
 
@@ -64,6 +64,7 @@ type Reconciler struct {
 	Events Events
 	Forges []string      // instances whose repositories are compared
 	Every  time.Duration // 0: 5 minutes
+	Grace  time.Duration // how long a delivery may be on its way; 0: 30 seconds
 	Log    *slog.Logger
 
 	mu   sync.Mutex
@@ -84,13 +85,21 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	for {
 		began := time.Now()
 		waiting := r.round(ctx, r.active(ctx))
-		if len(waiting) > 0 && wakeAfter(ctx, onItsWay) {
+		if len(waiting) > 0 && wakeAfter(ctx, r.grace()) {
 			r.round(ctx, waiting)
 		}
 		if !wakeAfter(ctx, max(every-time.Since(began), time.Second)) {
 			return nil
 		}
 	}
+}
+
+// grace is how long a difference may be there before it is taken for missed.
+func (r *Reconciler) grace() time.Duration {
+	if r.Grace > 0 {
+		return r.Grace
+	}
+	return onItsWay
 }
 
 // active returns the repositories that are compared.
@@ -198,7 +207,7 @@ func (r *Reconciler) ripe(repo Repository, differ []difference) (ripe []differen
 		switch {
 		case !known:
 			still[d] = now
-		case now.Sub(since) < onItsWay:
+		case now.Sub(since) < r.grace():
 			still[d] = since
 		default:
 			ripe = append(ripe, d)
