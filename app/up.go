@@ -152,7 +152,8 @@ func greet(out io.Writer, cfg *config.Server, dir *dataDir, address string) {
   images    %s/OWNER/NAME
   data      %s
 
-To push, let git read the token from its file (once), then push:
+GitHub: registry-build github setup (with the same --config and --data)
+To push here, let git read the token from its file (once), then push:
   git config --global credential.%s.helper '!f() { echo username=owner; echo "password=$(cat "%s")"; }; f'
   git push %s/git/OWNER/NAME.git main
 `, address, images, dir.root, address, dir.path("token"), address)
