@@ -51,7 +51,7 @@ func measureIntake(ctx context.Context, in *installation, rounds int) (rows []ro
 	body := pushPayload()
 	fmt.Printf("intake: signed push webhooks of %d bytes over %d connections\n", len(body), intakeConnections)
 	accepted := row{name: "webhook_vs_bare", least: 0.7, note: "time for each accepted webhook"}
-	slowest := row{name: "webhook_p99", most: intakeP99, note: "the slowest hundredth of them, at most 25 ms"}
+	slowest := row{name: "webhook_p99_ms", most: intakeP99, note: "the slowest hundredth of them, at most 25 ms"}
 	for round := range rounds + 1 {
 		var a, b load
 		err := takeTurns(round,

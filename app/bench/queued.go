@@ -40,7 +40,7 @@ func measureQueued(ctx context.Context, in *installation, rounds int) (rows []ro
 	defer func() { err = joinStop(err, ours) }()
 	app.SetHook(ours.URL+"/hooks/github", intakeSecret)
 	fmt.Println("queued: from GitHub's delivery of a push to the check run on its commit")
-	r := row{name: "event_to_queued", most: queuedMost, note: "from the delivery to the check run queued at GitHub; at most 50 ms"}
+	r := row{name: "event_to_queued_ms", most: queuedMost, note: "from the delivery to the check run queued at GitHub; at most 50 ms"}
 	for round := range rounds {
 		took, err := pushesOf(ctx, hub, app, fmt.Sprintf("org-%d", round))
 		if err != nil {
