@@ -2,6 +2,7 @@ package github
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -52,8 +53,7 @@ func (a *App) Doctor(ctx context.Context, m Manifest, address string) []Finding 
 		}
 	}
 	if err != nil {
-		return []Finding{{What: fmt.Sprintf("GitHub does not know app %d by this key (%v)", id.ID, err),
-			Mend: fmt.Sprintf("make a new private key at %s/settings/apps and write it into the server file, or remove the app there and create another with: registry-build github setup", a.Config.URL)}}
+		return []Finding{a.unknown(id, err)}
 	}
 	settings := a.settings(app)
 	found := []Finding{{What: fmt.Sprintf("GitHub knows the app %s (%d) by its key", app.Slug, app.ID)}, {What: "the clocks agree"}}
@@ -62,6 +62,19 @@ func (a *App) Doctor(ctx context.Context, m Manifest, address string) []Finding 
 	found = append(found, a.hook(ctx, client, address, settings)...)
 	found = append(found, a.lastDeliveries(ctx, client, settings+"/advanced")...)
 	return append(found, a.installations(ctx, client, m)...)
+}
+
+// unknown says why GitHub did not tell about the app.
+func (a *App) unknown(id Identity, err error) Finding {
+	switch answeredWith(err) {
+	case http.StatusUnauthorized, http.StatusNotFound:
+		return Finding{What: fmt.Sprintf("GitHub does not know app %d by this key (%v)", id.ID, err),
+			Mend: fmt.Sprintf("make a new private key at %s/settings/apps, on the app's page, and put it in the old one's place (handlers/forge/github/README.md says where); or remove the app there and create another", a.Config.URL)}
+	case 0:
+		return Finding{What: fmt.Sprintf("GitHub cannot be reached at %s (%v)", a.Config.API, err),
+			Mend: "let this machine reach it, or correct forges.github.api in the server file; HTTPS_PROXY is obeyed"}
+	}
+	return Finding{What: fmt.Sprintf("GitHub does not tell about the app (%v)", err), Mend: "try again in a moment; https://www.githubstatus.com tells of its troubles"}
 }
 
 // registered is the app as GitHub has it, and placed where it is installed.
@@ -144,22 +157,33 @@ func missingEvents(want, have []string, where string) []Finding {
 	return []Finding{{What: "the app does not hear of " + strings.Join(missing, ", "), Mend: "subscribe to it at " + where}}
 }
 
+// delivering is the webhook's settings. insecure_ssl is "0", "1", 0 or 1.
+// https://docs.github.com/rest/apps/webhooks#get-a-webhook-configuration-for-an-app
+type delivering struct {
+	URL         string          `json:"url"`
+	ContentType string          `json:"content_type"`
+	InsecureSSL json.RawMessage `json:"insecure_ssl"`
+}
+
 func (a *App) hook(ctx context.Context, client *github.Client, address, settings string) []Finding {
-	hook, _, err := client.Apps.GetHookConfig(ctx)
-	if err != nil {
+	var hook delivering
+	if _, err := read(ctx, client, "app/hook/config", &hook); err != nil {
 		return []Finding{{What: fmt.Sprintf("the webhook's settings cannot be read (%v)", err), Mend: "look at them at " + settings}}
 	}
 	want := address + "/hooks/" + Instance
-	switch {
-	case hook.GetURL() != want:
-		return []Finding{{What: fmt.Sprintf("the webhook delivers to %q", hook.GetURL()),
-			Mend: fmt.Sprintf("let it deliver to %s, at %s; or correct url: in the server file", want, settings)}}
-	case hook.GetContentType() != "json":
-		return []Finding{{What: "the webhook delivers forms", Mend: "choose the content type application/json at " + settings}}
-	case hook.GetInsecureSSL() == "1":
-		return []Finding{{What: "the webhook does not check our certificate", Mend: "enable SSL verification at " + settings}}
+	var found []Finding
+	if hook.URL == want {
+		found = append(found, Finding{What: "the webhook delivers to " + want})
+	} else {
+		found = append(found, Finding{What: fmt.Sprintf("the webhook delivers to %q", hook.URL),
+			Mend: fmt.Sprintf("let it deliver to %s, at %s; or correct url: in the server file", want, settings)})
 	}
-	found := []Finding{{What: "the webhook delivers to " + want}}
+	if hook.ContentType != "json" {
+		found = append(found, Finding{What: "the webhook delivers forms", Mend: "choose the content type application/json at " + settings})
+	}
+	if strings.Trim(string(hook.InsecureSSL), `"`) == "1" && strings.HasPrefix(want, "https:") {
+		found = append(found, Finding{What: "the webhook does not check our certificate", Mend: "enable SSL verification at " + settings})
+	}
 	if why := a.Reachable(address); why != "" {
 		found = append(found, Finding{What: "deliveries cannot arrive", Mend: why})
 	}

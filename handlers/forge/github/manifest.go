@@ -71,14 +71,16 @@ func (m Manifest) Permissions(deployments bool) map[string]string {
 }
 
 // reasons are the permissions with why they are needed, for people.
-func (m Manifest) reasons(deployments bool) []string {
+func (m Manifest) reasons(deployments bool) []reason {
 	all := m.Permissions(deployments)
-	var lines []string
+	var list []reason
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		lines = append(lines, name+": "+m.Why[name])
+		list = append(list, reason{name, m.Why[name]})
 	}
-	return lines
+	return list
 }
+
+type reason struct{ Name, Why string }
 
 // Reachable says in one sentence why GitHub could not deliver to the address,
 // "" if it could for all that can be told from here.
@@ -93,13 +95,28 @@ func (a *App) Reachable(address string) string {
 	}
 	host := u.Hostname()
 	ip, err := netip.ParseAddr(host)
-	private := host == "localhost" || !strings.Contains(host, ".") && err != nil ||
-		err == nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified())
-	if !private {
+	if err == nil && !inside(ip.Unmap()) || err != nil && !insideName(host) {
 		return ""
 	}
 	return fmt.Sprintf("GitHub cannot deliver to %s, which only this network reaches. Give the server an address that the internet reaches (a reverse proxy with TLS in front of it, or a tunnel) and write it into the server file: url: https://builds.example.com",
 		net.JoinHostPort(host, orPort(u)))
+}
+
+// inside reports whether the address means nothing on the internet.
+func inside(ip netip.Addr) bool {
+	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || carrierNAT.Contains(ip)
+}
+
+var carrierNAT = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
+
+// insideName reports whether a host name can only be one of a network of
+// one's own: it has one label, or ends as RFC 6761, RFC 6762, RFC 8375 and
+// ICANN (.internal) have it.
+func insideName(host string) bool {
+	labels := strings.Split(strings.ToLower(strings.TrimSuffix(host, ".")), ".")
+	last := labels[len(labels)-1]
+	return len(labels) == 1 || slices.Contains([]string{"localhost", "local", "internal", "lan", "test", "invalid"}, last) ||
+		last == "arpa" && labels[len(labels)-2] == "home"
 }
 
 func orPort(u *url.URL) string {

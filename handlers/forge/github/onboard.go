@@ -3,8 +3,10 @@ package github
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,7 +37,8 @@ type found struct {
 	Dockerfiles       []string
 	HasFile           bool
 	New               string // GitHub's page for a new file, filled in
-	Problem           string
+	Problem           string // why there are no Dockerfiles to tell of
+	Unknown           bool   // it was not looked into
 }
 
 // onboard looks into the repositories that came in.
@@ -51,14 +54,14 @@ func (a *App) onboard(ctx context.Context, installation string, list []seen, tot
 			DefaultBranch: s.DefaultBranch, Installation: installation}
 		f := found{Name: repo.FullName(), URL: a.Config.URL + "/" + repo.FullName(), Branch: s.DefaultBranch}
 		if i >= maxInspected {
-			f.Problem = "not looked into"
+			f.Problem, f.Unknown = "not looked into", true
 			page.Repositories[i] = f
 			continue
 		}
 		g.Go(func() error {
 			if err := a.inspect(ctx, repo, &f); err != nil {
 				a.Log.Info("repository not looked into", "repo", repo.FullName(), "err", err)
-				f.Problem = "could not be read"
+				f.Problem, f.Unknown = "could not be read", true
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -79,8 +82,9 @@ func (a *App) inspect(ctx context.Context, repo builder.Repository, f *found) er
 	if err != nil {
 		return err
 	}
-	tree, resp, err := client.Git.GetTree(ctx, repo.Owner, repo.Name, repo.DefaultBranch, true)
-	if resp != nil && resp.StatusCode == 409 { // an empty repository has no tree
+	tree, resp, err := client.Git.GetTree(once(ctx), repo.Owner, repo.Name, url.PathEscape(repo.DefaultBranch), true)
+	if resp != nil && resp.StatusCode == http.StatusConflict { // it has no tree
+		f.Problem = "empty so far"
 		return nil
 	}
 	if err != nil {
@@ -106,5 +110,6 @@ func (a *App) inspect(ctx context.Context, repo builder.Repository, f *found) er
 // app needs no right to write.
 func (a *App) newFile(repo builder.Repository, text string) string {
 	q := url.Values{"filename": {config.BuildFileName}, "value": {text}}
-	return a.Config.URL + "/" + repo.FullName() + "/new/" + url.PathEscape(repo.DefaultBranch) + "?" + q.Encode()
+	branch := strings.ReplaceAll(url.PathEscape(repo.DefaultBranch), "%2F", "/") // as GitHub's own links have it
+	return a.Config.URL + "/" + repo.FullName() + "/new/" + branch + "?" + q.Encode()
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -41,8 +43,12 @@ func (a *App) plain(ctx context.Context, method, address, token string, in, out 
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := (&http.Client{Transport: a.HTTP}).Do(req)
+	resp, err := (&http.Client{Transport: a.HTTP, Timeout: callLimit}).Do(req)
 	if err != nil {
+		var with *url.Error
+		if errors.As(err, &with) {
+			err = with.Err // without the address, which may hold a code that is still good
+		}
 		return err
 	}
 	defer resp.Body.Close()
@@ -51,14 +57,19 @@ func (a *App) plain(ctx context.Context, method, address, token string, in, out 
 		return err
 	}
 	if resp.StatusCode/100 != 2 {
-		var said struct {
-			Message string `json:"message"`
-		}
-		_ = json.Unmarshal(data, &said)
-		return fmt.Errorf("GitHub answered %s %s", resp.Status, said.Message)
+		return &refusal{status: resp.StatusCode, message: messageOf(data)}
 	}
 	return json.Unmarshal(data, out)
 }
+
+// refusedWith reports whether GitHub refused a call with one of the statuses.
+func refusedWith(err error, statuses ...int) bool {
+	var no *refusal
+	return errors.As(err, &no) && slices.Contains(statuses, no.status)
+}
+
+// errCode is a code that GitHub does not take: used, too old, or made up.
+var errCode = errors.New("GitHub does not take the code")
 
 // person exchanges the code that GitHub sent a person to us with for a token
 // of theirs. It is used to ask what they may see, and dropped.
@@ -73,7 +84,7 @@ func (a *App) person(ctx context.Context, id Identity, code string) (token strin
 		return "", err
 	}
 	if answer.AccessToken == "" {
-		return "", fmt.Errorf("GitHub did not take the code: %s", answer.Description)
+		return "", fmt.Errorf("%w: %s", errCode, answer.Description)
 	}
 	return answer.AccessToken, nil
 }

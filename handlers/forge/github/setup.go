@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -109,45 +112,63 @@ func (s *Setup) existing(id Identity) map[string]any {
 }
 
 // created is where GitHub sends the operator with the code of the new app.
-// The state shows that they come from our page, once.
+// The state shows that they come from our page; it goes with the first code
+// that came with it, so that the page may be loaded again when GitHub or our
+// store was away, and the code itself is good once.
 func (s *Setup) created(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	state := q.Get("state")
-	open, err := s.App.Memory.Recall(r.Context(), "setup/"+state)
+	state, code := r.URL.Query().Get("state"), r.URL.Query().Get("code")
+	ours, err := s.comesBack(r.Context(), state, code)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	first := false
-	if open != "" && q.Get("code") != "" {
-		first, err = s.App.Memory.Claim(r.Context(), "setup-done/"+state, "done", 2*stateKeeps)
-		if err != nil {
-			s.fail(w, r, err)
-			return
-		}
+	if !ours {
+		s.say(w, http.StatusForbidden, "This link is not good any more", "GitHub leads here once, within an hour of pressing the button. Begin again with `registry-build github setup`, which also tells whether there is an app already.")
+		return
 	}
 	id, there, err := s.App.exists(r.Context())
+	if err == nil && !there {
+		if id, err = s.App.Create(r.Context(), code); err == nil {
+			err = s.Keep(r.Context(), id)
+		}
+	}
+	if refusedWith(err, http.StatusNotFound) { // the same page, loaded twice at once
+		if known, now, _ := s.App.exists(r.Context()); now {
+			id, there, err = known, true, nil
+		}
+	}
 	switch {
-	case err != nil:
-		s.fail(w, r, err)
-		return
-	case there: // also when the page is loaded again
+	case err == nil && there: // the page was loaded again
 		s.write(w, http.StatusOK, "exists", s.existing(id))
-		return
-	case !first:
-		s.say(w, http.StatusForbidden, "This link has been used", "Begin again with `registry-build github setup`: a link from GitHub works once, within an hour.")
-		return
-	}
-	id, err = s.App.Create(r.Context(), q.Get("code"))
-	if err == nil {
-		err = s.Keep(r.Context(), id)
-	}
-	if err != nil {
+	case err == nil:
+		s.App.Log.Info("GitHub App created", "app", id.ID, "slug", id.Slug)
+		s.write(w, http.StatusOK, "exists", s.existing(id))
+	case refusedWith(err, http.StatusNotFound, http.StatusUnprocessableEntity):
+		s.App.Log.Info("github setup", "err", err)
+		s.say(w, http.StatusForbidden, "GitHub does not know this code", "It is good once and for an hour. Begin again with `registry-build github setup`; an app that GitHub made meanwhile is removed at "+s.App.Config.URL+"/settings/apps.")
+	default:
 		s.fail(w, r, err)
-		return
 	}
-	s.App.Log.Info("GitHub App created", "app", id.ID, "slug", id.Slug)
-	s.write(w, http.StatusOK, "exists", s.existing(id))
+}
+
+// comesBack reports whether the state is of a page that we have shown, and the
+// code the first that came with it.
+func (s *Setup) comesBack(ctx context.Context, state, code string) (bool, error) {
+	if state == "" || code == "" {
+		return false, nil
+	}
+	open, err := s.App.Memory.Recall(ctx, "setup/"+state)
+	if err != nil || open == "" {
+		return false, err
+	}
+	sum := sha256.Sum256([]byte(code)) // the code itself is as good as the app's key
+	came := hex.EncodeToString(sum[:])
+	first, err := s.App.Memory.Claim(ctx, "setup-code/"+state, came, 2*stateKeeps)
+	if first || err != nil {
+		return first, err
+	}
+	before, err := s.App.Memory.Recall(ctx, "setup-code/"+state)
+	return before == came, err
 }
 
 // installed is where GitHub sends whoever installed the app. The code in the
@@ -172,17 +193,25 @@ func (s *Setup) installed(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token, err := s.App.person(r.Context(), id, q.Get("code"))
-	if err != nil {
+	if errors.Is(err, errCode) {
 		s.App.Log.Info("code of an installation not taken", "err", err)
-		s.say(w, http.StatusForbidden, "GitHub does not know this link any more", "It works once, within ten minutes. The app is installed all the same; its repositories' next pushes are built.")
+		s.say(w, http.StatusForbidden, "GitHub does not know this link any more", "It works once, within ten minutes. If the app was installed, it is installed all the same: its repositories' next pushes are built.")
 		return
 	}
-	list, total, err := s.App.repositories(r.Context(), token, installation)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	s.write(w, http.StatusOK, "installed", s.App.onboard(r.Context(), q.Get("installation_id"), list, total))
+	list, total, err := s.App.repositories(r.Context(), token, installation)
+	if refusedWith(err, http.StatusNotFound, http.StatusForbidden) {
+		s.say(w, http.StatusForbidden, "Nothing to see here", "GitHub does not show you the repositories of this installation.")
+		return
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.write(w, http.StatusOK, "installed", s.App.onboard(r.Context(), strconv.FormatInt(installation, 10), list, total))
 }
 
 func (s *Setup) say(w http.ResponseWriter, status int, title, text string) {

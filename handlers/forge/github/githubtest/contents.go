@@ -131,6 +131,12 @@ func (c *call) file(e entry, ref string) object {
 
 // getTree: https://docs.github.com/rest/git/trees#get-a-tree
 func (s *Server) getTree(c *call) (answer, error) {
+	if _, err := c.repo.dir.run("rev-parse", "--verify", "--quiet", "HEAD"); err != nil {
+		// Not in the documentation: https://github.com/github/docs/issues/31951
+		if refs, err := c.repo.dir.run("for-each-ref", "--count=1"); err == nil && refs == "" {
+			return answer{}, &apiError{status: http.StatusConflict, message: "Git Repository is empty."}
+		}
+	}
 	name := c.vars["tree_sha"]
 	sha, err := c.repo.dir.run("rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{tree}")
 	if err != nil {
