@@ -61,7 +61,7 @@ func (a *App) Doctor(ctx context.Context, m Manifest, address string) []Finding 
 	found = append(found, missingEvents(m.Manifest.DefaultEvents, app.Events, settings+"/permissions")...)
 	found = append(found, a.hook(ctx, client, address, settings)...)
 	found = append(found, a.lastDeliveries(ctx, client, settings+"/advanced")...)
-	return append(found, a.installations(ctx, client, m)...)
+	return append(found, a.installations(ctx, client, m, app)...)
 }
 
 // unknown says why GitHub did not tell about the app.
@@ -217,14 +217,14 @@ func (a *App) lastDeliveries(ctx context.Context, client *github.Client, where s
 		Mend: "the server asks for them again by itself every few minutes; if that goes on, see the answers at " + where}}
 }
 
-func (a *App) installations(ctx context.Context, client *github.Client, m Manifest) []Finding {
+func (a *App) installations(ctx context.Context, client *github.Client, m Manifest, app registered) []Finding {
 	var list []placed
 	_, err := read(ctx, client, fmt.Sprintf("app/installations?per_page=%d", installationsSeen), &list)
 	if err != nil {
 		return []Finding{{What: fmt.Sprintf("the installations cannot be read (%v)", err), Mend: "try again in a moment"}}
 	}
 	if len(list) == 0 {
-		return []Finding{{What: "the app is installed nowhere", Mend: "install it on repositories, from its public page"}}
+		return []Finding{{What: "the app is installed nowhere", Mend: "install it on repositories at " + a.Config.URL + "/apps/" + app.Slug + "/installations/new"}}
 	}
 	var found []Finding
 	for _, in := range list {
