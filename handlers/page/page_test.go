@@ -77,7 +77,9 @@ func pages(f *fake, log io.Writer) http.Handler {
 		Builds:   f,
 		Registry: func() string { return "127.0.0.1:5080" },
 		Log:      slog.New(slog.NewTextHandler(log, nil)),
-		HasLink:  func(r *http.Request) bool { return r.PathValue("id") != "" && r.URL.Query().Get("key") == "for-"+r.PathValue("id") },
+		HasLink: func(r *http.Request) bool {
+			return r.PathValue("id") != "" && r.URL.Query().Get("key") == "for-"+r.PathValue("id")
+		},
 		MaySee: func(r *http.Request) func(string) bool {
 			switch _, password, _ := r.BasicAuth(); password {
 			case "ada":
