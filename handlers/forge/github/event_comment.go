@@ -1,6 +1,7 @@
 package github
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -94,7 +95,14 @@ func (d delivery) commanded(p payload, c payloadComment, pull int, commit string
 		return nil, brokenPayload("%s: the comment has no id or author", d.event)
 	}
 	return []builder.Event{{
-		ID: d.eventID(""), Kind: builder.Commanded, Repository: repo, Commit: commit, Actor: p.Sender.Login,
+		ID: d.commentID(c.ID), Kind: builder.Commanded, Repository: repo, Commit: commit, Actor: p.Sender.Login,
 		Command: &builder.Command{Source: builder.FromComment, Pull: pull, Comment: strconv.FormatInt(c.ID, 10), Body: c.Body},
 	}}, nil
+}
+
+// commentID names the event of a comment. A comment is carried out once,
+// however it is delivered: what names a delivery is not signed, so whoever
+// holds an old one could send it again as another.
+func (d delivery) commentID(id int64) string {
+	return fmt.Sprintf("%s:%s-%d", Instance, d.event, id)
 }

@@ -38,8 +38,12 @@ func readInstallation(d delivery) ([]builder.Event, error) {
 	default:
 		return nil, d.ignore(p.Action, "")
 	}
-	if id <= 0 {
-		return nil, brokenPayload("installation: it has no id")
+	account := cmp.Or(p.Installation.Account.Login, p.Installation.Account.Slug)
+	if id <= 0 || account == "" {
+		// Other payloads name an installation too, by its id alone. The type of
+		// an event is not signed: the deletion of a comment must not come in as
+		// that of the installation.
+		return nil, brokenPayload("installation: it has no id or no account")
 	}
 	// One event for all of them: an organisation may have thousands, and a
 	// suspension does not list them.
@@ -47,7 +51,7 @@ func readInstallation(d delivery) ([]builder.Event, error) {
 		ID: d.eventID(""), Kind: builder.Installation, Withdrawn: true, Actor: p.Sender.Login,
 		Repository: builder.Repository{
 			Forge: Instance, ID: "installation-" + strconv.FormatInt(id, 10), Installation: strconv.FormatInt(id, 10),
-			Owner: cmp.Or(p.Installation.Account.Login, p.Installation.Account.Slug, "?"), Name: "*",
+			Owner: account, Name: "*",
 		},
 	}}, nil
 }
@@ -88,7 +92,10 @@ func readInstallationRepositories(d delivery) ([]builder.Event, error) {
 // next event, and nothing binds to the old one.
 // https://docs.github.com/en/webhooks/webhook-events-and-payloads#repository
 func readRepository(d delivery) ([]builder.Event, error) {
-	var p payload
+	var p struct {
+		payload
+		Comment *struct{} `json:"comment"`
+	}
 	if err := d.read(&p); err != nil {
 		return nil, err
 	}
@@ -97,6 +104,9 @@ func readRepository(d delivery) ([]builder.Event, error) {
 	}
 	if p.Repository == nil {
 		return nil, brokenPayload("repository: it names none")
+	}
+	if p.Comment != nil { // the type of an event is not signed
+		return nil, brokenPayload("repository: not that was deleted, but a comment")
 	}
 	return d.installed([]payloadRepository{*p.Repository}, p.Installation.ID, p.Sender, true)
 }

@@ -90,6 +90,12 @@ func pulledEvent(kind builder.EventKind, before string, change func(*builder.Pul
 func commandedEvent(commit string, c builder.Command) builder.Event {
 	e := eventOf(builder.Commanded, "", "", commit)
 	e.Command = &c
+	switch { // a comment is carried out once, however it is delivered
+	case c.Comment != "" && c.Pull > 0:
+		e.ID = "github:issue_comment-" + c.Comment
+	case c.Comment != "":
+		e.ID = "github:commit_comment-" + c.Comment
+	}
 	return e
 }
 
@@ -237,6 +243,9 @@ func TestBrokenPayloads(t *testing.T) {
 		{"pull request without a head", "pull_request", "d", strings.Replace(pullBody("opened", "", sameHead), hookSHA2, hookSHA0, 1), "the commit is all zeros"},
 		{"pull request without a number", "pull_request", "d", strings.Replace(pullBody("opened", "", sameHead), `"number":12`, `"number":0`, 1), "the pull request has no number or base"},
 		{"odd build", "check_run", "d", checkRunBody("rerequested", checkOfOurs, "../../x", "", ""), `check_run: external_id "../../x" is no build`},
+		{"a comment's deletion as the installation's", "installation", "d", issueCommentBody("deleted", userAnn, onPullRequest, "x"), "installation: it has no id or no account"},
+		{"a repository's deletion as the installation's", "installation", "d", `{"action":"deleted",` + hookIn + `}`, "installation: it has no id or no account"},
+		{"a comment's deletion as the repository's", "repository", "d", issueCommentBody("deleted", userAnn, onPullRequest, "x"), "repository: not that was deleted, but a comment"},
 		{"a merge queue's tag", "merge_group", "d", `{"action":"checks_requested","merge_group":{"head_sha":"` + hookSHA2 + `","head_ref":"v1","base_sha":"` + hookSHA1 + `"},` + hookIn + `}`, `merge_group: "v1" is no branch`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

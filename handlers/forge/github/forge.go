@@ -97,9 +97,11 @@ func (a *App) Permission(ctx context.Context, repo builder.Repository, person st
 	if err != nil {
 		return builder.PermissionNone, err
 	}
+	// Of the two things that GitHub tells this is what a role comes to: admin,
+	// write, read or none. The role's name says nothing: an organisation may
+	// call its own as it likes.
 	var level struct {
-		Permission string `json:"permission"` // admin, write, read, none
-		Role       string `json:"role_name"`  // admin, maintain, write, triage, read, or the organisation's own
+		Permission string `json:"permission"`
 	}
 	err = d.sure(ctx, func() error {
 		return d.get(once(ctx), "collaborators/"+url.PathEscape(person)+"/permission", &level)
@@ -110,18 +112,16 @@ func (a *App) Permission(ctx context.Context, repo builder.Repository, person st
 	if err != nil {
 		return builder.PermissionNone, fmt.Errorf("permission of %s in %s: %w", person, repo.FullName(), err)
 	}
-	// An organisation's own role says nothing by its name, but GitHub also
-	// tells what it comes to.
-	return max(permissionOf(level.Permission), permissionOf(level.Role)), nil
+	return permissionOf(level.Permission), nil
 }
 
 func permissionOf(name string) builder.Permission {
 	switch name {
 	case "admin":
 		return builder.PermissionAdmin
-	case "maintain", "write":
+	case "write":
 		return builder.PermissionWrite
-	case "triage", "read":
+	case "read":
 		return builder.PermissionRead
 	}
 	return builder.PermissionNone
@@ -137,7 +137,8 @@ func (a *App) Protected(ctx context.Context, repo builder.Repository, ref string
 	}
 	d, err := a.door(ctx, repo, need{"contents": "read"})
 	var answer struct {
-		Protected bool `json:"protected"`
+		Name      string `json:"name"`
+		Protected bool   `json:"protected"`
 	}
 	if err == nil {
 		err = d.sure(ctx, func() error { return d.get(ctx, "branches/"+url.PathEscape(branch), &answer) })
@@ -149,7 +150,9 @@ func (a *App) Protected(ctx context.Context, repo builder.Repository, ref string
 	if err != nil {
 		return false, fmt.Errorf("protection of %s in %s: %w", branch, repo.FullName(), err)
 	}
-	return answer.Protected, nil
+	// The old name of a branch leads to the branch that had it. Who pushes a
+	// new one of that name, and removes it at once, has not protected it.
+	return answer.Protected && answer.Name == branch, nil
 }
 
 // get reads something of the repository. The path is escaped and relative.

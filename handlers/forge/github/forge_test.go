@@ -3,6 +3,8 @@ package github
 import (
 	"encoding/base64"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"strconv"
@@ -246,6 +248,80 @@ func TestProtected(t *testing.T) {
 	r.Forget(strconv.FormatInt(r.inst.ID, 10))
 	if got, err := r.Protected(t.Context(), r.record(), "refs/heads/release/1.0"); err != nil || got {
 		t.Errorf("without the permission to know: %t, %v; want false", got, err)
+	}
+}
+
+// answers stands before GitHub and answers for it where it has an answer.
+type answers func(req *http.Request) *http.Response
+
+func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
+	if resp := a(req); resp != nil {
+		resp.Request = req
+		return resp, nil
+	}
+	return http.DefaultTransport.RoundTrip(req)
+}
+
+func replied(status int, header http.Header, body string) *http.Response {
+	if header == nil {
+		header = http.Header{}
+	}
+	return &http.Response{StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
+		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body))}
+}
+
+// GitHub leads from the old name of a branch to the branch that had it. A
+// branch that somebody pushed under the old name, and has removed since, must
+// not get its protection.
+func TestOldNameOfAProtectedBranch(t *testing.T) {
+	r := newClientRig(t).withCommit(t)
+	r.repo.Protect("main", true)
+	led := false
+	r.HTTP = answers(func(req *http.Request) *http.Response {
+		to, old := strings.CutSuffix(req.URL.String(), "/branches/release")
+		if !old {
+			return nil
+		}
+		led = true
+		return replied(http.StatusMovedPermanently, http.Header{"Location": {to + "/branches/main"}}, "{}")
+	})
+	if got, err := r.Protected(t.Context(), r.record(), "refs/heads/main"); err != nil || !got {
+		t.Fatalf("%t, %v; want main protected", got, err)
+	}
+	if got, err := r.Protected(t.Context(), r.record(), "refs/heads/release"); err != nil || got || !led {
+		t.Errorf("%t, %v; want no protection for the old name", got, err)
+	}
+}
+
+// An organisation calls its own roles as it likes.
+func TestRoleWithAGrandName(t *testing.T) {
+	r := newClientRig(t).withCommit(t)
+	r.repo.SetCollaborator("eve", "read")
+	r.HTTP = answers(func(req *http.Request) *http.Response {
+		if !strings.HasSuffix(req.URL.Path, "/collaborators/eve/permission") {
+			return nil
+		}
+		return replied(http.StatusOK, nil, `{"permission":"read","role_name":"maintain"}`)
+	})
+	if got, err := r.Permission(t.Context(), r.record(), "eve"); err != nil || got != builder.PermissionRead {
+		t.Errorf("%d, %v; want what the role comes to: read", got, err)
+	}
+}
+
+// What is not known gives no authority.
+func TestProtectionThatIsNotKnown(t *testing.T) {
+	for status, asksAgain := range map[int]bool{http.StatusNotFound: false, http.StatusInternalServerError: true, http.StatusForbidden: true, http.StatusGone: true} {
+		r := newClientRig(t).withCommit(t)
+		r.repo.Protect("main", true)
+		r.HTTP = answers(func(req *http.Request) *http.Response {
+			if !strings.Contains(req.URL.Path, "/branches/") {
+				return nil
+			}
+			return replied(status, nil, `{"message":"no"}`)
+		})
+		if got, err := r.Protected(t.Context(), r.record(), "refs/heads/main"); got || (err != nil) != asksAgain {
+			t.Errorf("%d: %t, %v; want no authority, asking again: %t", status, got, err, asksAgain)
+		}
 	}
 }
 
