@@ -152,7 +152,7 @@ func (l *lab) Open(_ context.Context, _ builder.Repository, commit string) (buil
 	if !ok {
 		return nil, &builder.Failure{Stage: builder.StageSource, Message: "commit " + commit + " is gone"}
 	}
-	return labSource{l, files}, nil
+	return labSource{l, commit, files}, nil
 }
 
 func (l *lab) Resolve(_ context.Context, _ builder.Repository, rev string) (string, error) {
@@ -164,7 +164,8 @@ func (l *lab) Resolve(_ context.Context, _ builder.Repository, rev string) (stri
 
 type labSource struct {
 	*lab
-	files map[string]string
+	commit string
+	files  map[string]string
 }
 
 func (s labSource) ReadFile(_ context.Context, name string, _ int64) ([]byte, error) {
@@ -208,6 +209,9 @@ func (s labSource) Changed(_ context.Context, from, to string) ([]string, error)
 	}
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(changed)), func(name string) bool { return !changed[name] }), nil
 }
+
+// Parents: every commit of the lab has one at most, and a merge that one.
+func (s labSource) Parents(context.Context) ([]string, error) { return []string{s.parents[s.commit]}, nil }
 
 func (s labSource) MergeBase(ctx context.Context, a, b string) (string, error) {
 	for ; a != ""; a = s.parents[a] {

@@ -221,7 +221,7 @@ func (d *Dispatcher) mergeCommit(ctx context.Context, in *PlanInput, attempt int
 			shortCommit(e.Commit), e.Pull.BaseBranch), nil
 	}
 	// What is approved, and shown as tested, is this head and no other.
-	of, err := d.descends(ctx, e.Repository, e.Commit, now.Merge)
+	of, err := d.merges(ctx, e.Repository, e.Commit, now.Merge)
 	if err != nil {
 		return "", err
 	}
@@ -230,4 +230,27 @@ func (d *Dispatcher) mergeCommit(ctx context.Context, in *PlanInput, attempt int
 	}
 	in.Source = now.Merge
 	return "", nil
+}
+
+// merges reports whether merge is a merge of head. That head is in its history
+// is not enough: a head that was pushed by force for a moment, on top of this
+// one, has a merge as well, and a forge may show that a little longer.
+func (d *Dispatcher) merges(ctx context.Context, repo Repository, head, merge string) (bool, error) {
+	src, err := d.Sources.Open(ctx, repo, merge)
+	var f *Failure
+	if errors.As(err, &f) || errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer src.Close()
+	commit, ok := src.(interface {
+		Parents(ctx context.Context) ([]string, error)
+	})
+	if !ok { // a source that cannot tell
+		return false, nil
+	}
+	parents, err := commit.Parents(ctx)
+	return slices.Contains(parents, head), err
 }

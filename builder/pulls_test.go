@@ -127,6 +127,7 @@ func TestMergeOfThePullRequest(t *testing.T) {
 		{"there is one", "m1", "70", "m1 shown on 7", ""},
 		{"there is none", "", "70", "7", head},
 		{"of another head", "m2", "70", "7", "merge m20000 is of another head"},
+		{"of a head on top of this one, for a moment", "m3", "70", "7", "merge m30000 is of another head"},
 		{"the head has moved on", "m1", "71", "7", head},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -135,6 +136,8 @@ func TestMergeOfThePullRequest(t *testing.T) {
 			l.forge.merge = true
 			l.file("m1", "70", townFile)
 			l.file("m2", "a0", townFile)
+			l.file("71", "70", townFile)
+			l.file("m3", "71", townFile)
 			p := l.forge.pulls[7]
 			p.Number, p.Head = 7, hash(test.now)
 			if test.merge != "" {
