@@ -301,6 +301,7 @@ func TestBuildJSON(t *testing.T) {
 	f := newFake()
 	r := f.builds[helloBuild]
 	r.EventID, r.EventKind, r.Ref, r.Commit, r.Actor, r.Rule = "git:1", builder.BranchPushed, "refs/heads/main", one, "ann", "branch: main"
+	r.Priority = builder.PriorityBranch
 	r.AcceptedAt, r.StartedAt, r.FinishedAt = began, began.Add(time.Second), began.Add(3500*time.Millisecond)
 	r.State, r.Digest = builder.Succeeded, "sha256:abc"
 	r.Tagged = []builder.TagOutcome{{Tag: "v1", Moved: true}, {Tag: "latest", HeldBy: two}}
