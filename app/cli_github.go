@@ -41,9 +41,6 @@ Run it on the server's machine, with the flags that the server was started with.
 		if err != nil {
 			return err
 		}
-		if p.url == "" {
-			return errors.New("the server is not running, and it serves the page: start `registry-build up` (or serve) first, with the same --config and --data")
-		}
 		id, err := p.app.Identities.Identity(c.Context())
 		switch {
 		case err == nil:
@@ -54,6 +51,9 @@ Run it on the server's machine, with the flags that the server was started with.
 			return nil
 		case !errors.Is(err, builder.ErrNotFound):
 			return err
+		}
+		if !p.runs(c.Context()) {
+			return errors.New("the server is not running, and it serves the page: start `registry-build up` (or serve) first, with the same --config and --data")
 		}
 		if why := p.app.Reachable(p.url); why != "" {
 			return errors.New(why)
@@ -100,6 +100,15 @@ func openPremises(f *serverFlags) (*premises, error) {
 		Identities: &identities{config: cfg.GitHub, store: credentials}, Memory: noMemory{}, Config: cfg.GitHub,
 	})
 	return p, nil
+}
+
+// runs reports whether a server uses the data folder.
+func (p *premises) runs(ctx context.Context) bool {
+	lock, err := lockFile(ctx, p.dir.path("lock"), 0)
+	if err == nil {
+		lock.Close()
+	}
+	return p.url != "" && errors.Is(err, errLocked)
 }
 
 // linksSecret is the file with the secret that signs links.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -75,7 +76,7 @@ func (i *identities) read(ctx context.Context) (github.Identity, error) {
 	}
 	var n named
 	if err := json.Unmarshal([]byte(values[githubApp]), &n); err != nil {
-		return github.Identity{}, fmt.Errorf("credential %s: %w; remove it and create the app again", githubApp, err)
+		return github.Identity{}, fmt.Errorf("credential %s: %w; forget it (registry-build credentials rm %s) and create the app again", githubApp, err, githubApp)
 	}
 	id := github.Identity{ID: n.ID, Slug: n.Slug, ClientID: n.ClientID, Key: values[githubKey],
 		Secrets: []string{values[githubHook]}, ClientSecret: values[githubClient]}
@@ -111,4 +112,15 @@ func (i *identities) keep(ctx context.Context, id github.Identity) error {
 	defer i.mu.Unlock()
 	i.known, i.err, i.looked = id, nil, time.Now()
 	return nil
+}
+
+// signers are the credentials that triggers may sign with: what is the GitHub
+// App's is not for build files, or who writes one could sign as GitHub does.
+type signers struct{ store *credential.Store }
+
+func (s signers) SigningSecret(ctx context.Context, name string) (string, error) {
+	if name == githubApp || strings.HasPrefix(name, githubApp+"-") {
+		return "", fmt.Errorf("credential %s is the GitHub App's own; name another", name)
+	}
+	return s.store.SigningSecret(ctx, name)
 }

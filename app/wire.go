@@ -148,7 +148,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 
 	// What builds cause.
 	hook, err := webhook.New(webhook.Options{
-		Secrets: credentials, Registry: host, BuildURL: func(id string) string { return at.url + "/builds/" + id },
+		Secrets: signers{credentials}, Registry: host, BuildURL: func(id string) string { return at.url + "/builds/" + id },
 		AllowPrivate: cfg.Triggers.AllowPrivate, AllowHosts: cfg.Triggers.AllowHosts, Version: version,
 	})
 	if err != nil {

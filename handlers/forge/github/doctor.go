@@ -211,7 +211,11 @@ func (a *App) lastDeliveries(ctx context.Context, client *github.Client, where s
 	case len(list) == 0:
 		return []Finding{{What: "nothing was delivered yet"}}
 	case len(failed) == 0:
-		return []Finding{{What: fmt.Sprintf("the last %d deliveries arrived, the newest at %s", len(list), list[0].GetDeliveredAt().UTC().Format(time.RFC3339))}}
+		newest := list[0].GetDeliveredAt().UTC().Format(time.RFC3339)
+		if len(list) == 1 {
+			return []Finding{{What: "the only delivery so far arrived, at " + newest}}
+		}
+		return []Finding{{What: fmt.Sprintf("the last %d deliveries arrived, the newest at %s", len(list), newest)}}
 	}
 	return []Finding{{What: fmt.Sprintf("%d of the last %d deliveries did not arrive; the newest: %s", len(failed), len(list), failed[0]),
 		Mend: "the server asks for them again by itself every few minutes; if that goes on, see the answers at " + where}}

@@ -90,7 +90,7 @@ func TestDoctorFindsNothing(t *testing.T) {
 		fmt.Sprintf("GitHub knows the app registry-build (%d) by its key", r.app.ID), "the clocks agree", "the app has the permissions that it needs",
 		"the app hears of the events that it needs", "the webhook delivers to " + r.address + "/hooks/github", "", "acme lets the app in",
 	}
-	if len(said) != len(want) || !strings.HasPrefix(said[5], "the last 1 deliveries arrived, the newest at 20") {
+	if len(said) != len(want) || !strings.HasPrefix(said[5], "the only delivery so far arrived, at 20") {
 		t.Fatalf("%d findings: %q", len(said), said)
 	}
 	said[5] = ""
