@@ -75,12 +75,12 @@ func (m Manifest) reasons(deployments bool) []reason {
 	all := m.Permissions(deployments)
 	var list []reason
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		list = append(list, reason{name, m.Why[name]})
+		list = append(list, reason{name, all[name], strings.TrimPrefix(m.Why[name], all[name]+": ")})
 	}
 	return list
 }
 
-type reason struct{ Name, Why string }
+type reason struct{ Name, Access, Why string }
 
 // Reachable says in one sentence why GitHub could not deliver to the address,
 // "" if it could for all that can be told from here.

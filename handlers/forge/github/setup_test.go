@@ -25,7 +25,7 @@ func TestManifestFlow(t *testing.T) {
 			r := newSetupRig(t)
 			r.gh.AddOrg("acme")
 			page := r.open(PathSetup + test.query)
-			page.says(http.StatusOK, "contents read:", "statuses write:", r.URL()+"/hooks/github")
+			page.says(http.StatusOK, "contents: read the pushed commit", "statuses: write the commit statuses", r.URL()+"/hooks/github")
 			done := r.press(page, createButton)
 			done.says(http.StatusOK, "The GitHub App is set up", r.kept.id.Slug)
 			if done.url.Path != pathCreated {
@@ -78,7 +78,7 @@ func TestManifestAsksForDeploymentsWhereTheyAreOn(t *testing.T) {
 	r := newSetupRig(t)
 	r.App.Config.Deployments = true
 	page := r.open(PathSetup)
-	page.says(http.StatusOK, "deployments write:")
+	page.says(http.StatusOK, "deployments: write only where")
 	r.press(page, createButton)
 	if got := r.gh.App(r.kept.id.Slug).Permissions["deployments"]; got != "write" {
 		t.Errorf("deployments: %q, want write", got)
