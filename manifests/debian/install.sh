@@ -18,6 +18,7 @@ need git git
 need busybox busybox-static
 if [ "${1:-run}" = test ]; then
 	need gcc gcc
+	need openssl openssl # a story signs as GitHub does
 	need node nodejs
 	need npm npm
 	[ -e /usr/include/stdlib.h ] || packages="$packages libc6-dev"
