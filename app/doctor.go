@@ -98,7 +98,8 @@ func (p *premises) server(ctx context.Context) []github.Finding {
 	status, err := ask(ctx, p.url+"/readyz")
 	switch {
 	case err != nil:
-		return []github.Finding{{What: "the server does not answer at " + p.url, Mend: startIt}}
+		return []github.Finding{{What: "the server does not answer at " + p.url, Mend: orElse(p.runs(ctx),
+			"it runs on this machine, so see whether its address, url: in the server file, leads to it: name, proxy, certificate", startIt)}}
 	case status != http.StatusOK:
 		return []github.Finding{{What: fmt.Sprintf("the server at %s is not ready: it answers %d", p.url, status), Mend: "it waits for Redis; see below. Where url: in the server file is a proxy's address, see whether that leads to the server"}}
 	}

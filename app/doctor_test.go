@@ -143,6 +143,8 @@ func TestDoctorOfTheServer(t *testing.T) {
 	peer.Close()
 	_, out, _ = s.types("doctor")
 	finds(t, out, "mend  the server does not answer at "+peer.URL, "start it with")
+	_, out2, _ := newSite(t, "").runs(peer.URL).types("doctor")
+	finds(t, out2, "mend  the server does not answer at "+peer.URL, "it runs on this machine, so see whether its address")
 	if strings.Contains(out, "registry") && strings.Contains(out, "/v2/") {
 		t.Errorf("the registry is part of it:\n%s", out)
 	}
