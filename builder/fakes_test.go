@@ -211,7 +211,9 @@ func (s labSource) Changed(_ context.Context, from, to string) ([]string, error)
 }
 
 // Parents: every commit of the lab has one at most, and a merge that one.
-func (s labSource) Parents(context.Context) ([]string, error) { return []string{s.parents[s.commit]}, nil }
+func (s labSource) Parents(context.Context) ([]string, error) {
+	return []string{s.parents[s.commit]}, nil
+}
 
 func (s labSource) MergeBase(ctx context.Context, a, b string) (string, error) {
 	for ; a != ""; a = s.parents[a] {

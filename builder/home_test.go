@@ -25,6 +25,7 @@ func TestHome(t *testing.T) {
 	}{
 		{"renamed: its images stay", "images: [{name: app}]", renamed, Home{Path: "acme/shop"}, "acme/shop", ""},
 		{"renamed: the policy for its old name holds", "images: [{name: app, repository: registry.example.com/acme/x}]", renamed, Home{Path: "acme/shop"}, "registry.example.com/acme/x", ""},
+		{"the policy for a name that it had between holds", "images: [{name: app, repository: registry.example.com/acme/x}]", renamed, Home{Path: "acme/first", Others: []string{"acme/shop", "acme/store"}}, "registry.example.com/acme/x", ""},
 		{"a newcomer gets nothing", "images: [{name: app}]", newcomer, Home{Holder: "github:1"}, "", "acme/shop belongs to another repository (github:1), which had this name before; this one is github:2"},
 		{"nor what the policy gives the old one", "images: [{name: app, repository: registry.example.com/acme/x}]", newcomer, Home{Holder: "github:1"}, "", "may not be pushed to registry.example.com/acme/x"},
 		{"but what the policy gives its id", "images: [{name: app, repository: registry.example.com/second/x}]", newcomer, Home{Holder: "github:1"}, "registry.example.com/second/x", ""},

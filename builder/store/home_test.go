@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,12 +23,16 @@ func TestHomes(t *testing.T) {
 	}{
 		{"the first comes", repo("github", "1", "Acme", "Shop"), builder.Home{Path: "acme/shop"}},
 		{"again", repo("github", "1", "Acme", "Shop"), builder.Home{Path: "acme/shop"}},
-		{"renamed", repo("github", "1", "acme", "store"), builder.Home{Path: "acme/shop"}},
-		{"transferred", repo("github", "1", "corp", "store"), builder.Home{Path: "acme/shop"}},
+		{"renamed", repo("github", "1", "acme", "store"), builder.Home{Path: "acme/shop", Others: []string{"acme/store"}}},
+		{"transferred", repo("github", "1", "corp", "store"), builder.Home{Path: "acme/shop", Others: []string{"acme/store", "corp/store"}}},
+		{"and back", repo("github", "1", "acme", "store"), builder.Home{Path: "acme/shop", Others: []string{"acme/store", "corp/store"}}},
+		{"a newcomer under the name between", repo("github", "3", "corp", "store"), builder.Home{Holder: "github:1"}},
 		{"a newcomer under the old name", repo("github", "2", "acme", "shop"), builder.Home{Holder: "github:1"}},
 		{"the same name at another forge", repo("git", "acme/shop", "acme", "shop"), builder.Home{Path: "git/acme/shop", Holder: "github:1"}},
 		{"a newcomer under that name there", repo("git", "x", "acme", "shop"), builder.Home{Holder: "github:1"}},
 		{"a name that nobody has", repo("github", "2", "acme", "other"), builder.Home{Path: "acme/other"}},
+		{"an owner called like a forge", repo("github", "4", "git", "acme"), builder.Home{Path: "github/git/acme"}},
+		{"and one that is called so at that forge", repo("git", "GitHub/acme", "GitHub", "acme"), builder.Home{Path: "git/github/acme"}},
 		{"the newcomer, back under the old name", repo("github", "2", "acme", "shop"), builder.Home{Path: "acme/other", Holder: "github:1"}},
 	} {
 		e := builder.Event{ID: "github:" + string(rune('a'+i)), Kind: builder.BranchPushed, Repository: step.repo, Ref: "refs/heads/main", Commit: "c"}
@@ -67,5 +72,38 @@ func TestHomesAreForRepositories(t *testing.T) {
 		if want := map[string]string{"api:1": "", "git:1": "acme/shop"}[l.Event.ID]; l.Home.Path != want {
 			t.Errorf("%s: home %q, want %q", l.Event.ID, l.Home.Path, want)
 		}
+	}
+}
+
+// Whoever renames all day does not take all names away.
+func TestNamesAreCounted(t *testing.T) {
+	s := storetest.New(t, store.Options{})
+	home := func(id, name string) builder.Home {
+		t.Helper()
+		e := builder.Event{ID: "github:" + id + name, Kind: builder.BranchPushed, Ref: "refs/heads/main", Commit: "c",
+			Repository: builder.Repository{Forge: "github", ID: id, Owner: "acme", Name: name}}
+		if _, err := s.Append(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+		l, err := s.NextEvent(ctx, "dispatcher")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Decide(ctx, l, builder.Decision{}); err != nil {
+			t.Fatal(err)
+		}
+		return l.Home
+	}
+	for i := range 24 {
+		home("1", fmt.Sprint("name", i))
+	}
+	if h := home("1", "name24"); len(h.Others) != 20 {
+		t.Errorf("%d other names", len(h.Others))
+	}
+	if h := home("2", "name20"); h.Holder != "github:1" {
+		t.Errorf("the last name that was counted: %+v", h)
+	}
+	if h := home("3", "name21"); h.Path != "acme/name21" {
+		t.Errorf("the first that was not: %+v", h)
 	}
 }
