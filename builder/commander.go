@@ -38,6 +38,10 @@ func (d *Dispatcher) command(ctx context.Context, l *EventLease) (Decision, erro
 	if errors.As(err, &no) {
 		return Decision{Answer: &Answer{Text: string(no), Refused: true}}, nil
 	}
+	if errors.Is(err, errUnheard) {
+		d.Log.Warn("command not answered", "repo", l.Event.Repository.FullName(), "actor", l.Event.Actor, "err", err)
+		return Decision{Reasons: []Reason{{Message: err.Error()}}}, nil
+	}
 	return decision, err
 }
 
@@ -95,6 +99,8 @@ func (c *commander) admit(ctx context.Context) error {
 	switch {
 	case may < PermissionRead:
 		return refused("")
+	case may < PermissionWrite && !c.crowd.hears(c.e):
+		return errUnheard
 	case c.c.Invalid != "":
 		return refused(c.c.Invalid)
 	case !known:

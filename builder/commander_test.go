@@ -361,3 +361,33 @@ func TestHelp(t *testing.T) {
 		}
 	}
 }
+
+// Who can only read is answered some times and then no more; who can write is.
+func TestReadersAreAnsweredSomeTimes(t *testing.T) {
+	l := newTown(t)
+	ctx := t.Context()
+	run, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); l.dispatcher().Run(run) }()
+	defer func() { stop(); <-done }()
+	answers := map[string]int{}
+	for i := range 24 {
+		e := builder.Event{
+			ID: fmt.Sprint("git:", i), Kind: builder.Commanded, Repository: labRepo, Actor: []string{"rob", "ada"}[i%2],
+			Command: &builder.Command{Source: builder.FromComment, Name: builder.CommandHelp, Pull: 7},
+		}
+		if _, err := l.store.Append(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+		d, err := l.store.AwaitDecision(ctx, e.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Answer != nil {
+			answers[e.Actor]++
+		}
+	}
+	if diff := cmp.Diff(map[string]int{"rob": 10, "ada": 12}, answers); diff != "" {
+		t.Errorf("answers (-want +got):\n%s", diff)
+	}
+}

@@ -127,6 +127,8 @@ type Dispatcher struct {
 	// Left is called when we are shut out of one, so that rights that were
 	// lent to us are forgotten. May be nil.
 	Left func(repo Repository)
+
+	crowd crowd
 }
 
 // Run decides events until ctx ends and waits for those in hand.
