@@ -96,7 +96,7 @@ func (s *Setup) setup(w http.ResponseWriter, r *http.Request) {
 		action = s.App.Config.URL + "/organizations/" + organization + "/settings/apps/new"
 	}
 	s.write(w, http.StatusOK, "setup", map[string]any{
-		"Unreachable": s.App.Reachable(s.URL()), "Key": r.URL.Query().Get("key"), "Organization": organization,
+		"GitHub": s.App.Config.URL, "Unreachable": s.App.Reachable(s.URL()), "Key": r.URL.Query().Get("key"), "Organization": organization,
 		"Action": action + "?state=" + state, "Manifest": manifest,
 		"Reasons": s.Manifest.reasons(s.App.Config.Deployments), "Hook": s.URL() + "/hooks/" + Instance,
 	})
