@@ -128,11 +128,11 @@ func (a *attempt) solve(ctx context.Context, r SolveRequest) (Solution, error) {
 	if len(solution.Steps) > 0 {
 		a.result.Steps = solution.Steps
 	}
-	if err != nil {
-		return solution, err
+	if err == nil {
+		a.result.Digest, a.result.Notes, a.result.From = solution.Digest, solution.Notes, ""
 	}
-	a.result.Digest, a.result.Notes, a.result.From = solution.Digest, solution.Notes, ""
-	return solution, nil
+	a.redact(context.WithoutCancel(ctx), &a.result) // people see it before the end
+	return solution, err
 }
 
 // progress shows how far the build is. What cannot be written now is written

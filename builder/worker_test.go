@@ -360,3 +360,28 @@ func TestBuildThatKeepsLosingWorkersIsGivenUp(t *testing.T) {
 		t.Errorf("the trigger heard of %s; want failed", r.State)
 	}
 }
+
+// Secrets are hidden before the end, too: people see the build while its tags
+// are put.
+func TestSecretsAreHiddenWhilePushing(t *testing.T) {
+	l := newLab(t, store.Options{})
+	ctx := t.Context()
+	l.commit("c1", "", "one")
+	l.solve = func(context.Context, builder.SolveRequest, io.Writer) (builder.Solution, error) {
+		return builder.Solution{Digest: "sha256:" + strings.Repeat("a", 64), Steps: []builder.Step{{Name: "RUN login hunter2"}},
+			Notes: []builder.Note{{Message: "do not write hunter2 here"}}}, nil
+	}
+	d := l.push(ctx, "refs/heads/main", "", "c1")
+	var seen builder.Record
+	l.put = func(builder.TagRequest) (all []builder.TagOutcome, err error) {
+		seen, err = l.store.Build(ctx, d.Builds[0].ID)
+		return nil, err
+	}
+	l.work(ctx, d.Builds[0].ID)
+	if seen.State != builder.Pushing || len(seen.Steps) != 1 || len(seen.Notes) != 1 {
+		t.Fatalf("%s with steps %v and notes %v", seen.State, seen.Steps, seen.Notes)
+	}
+	if text := seen.Steps[0].Name + seen.Notes[0].Message; strings.Contains(text, "hunter2") {
+		t.Errorf("%q", text)
+	}
+}
