@@ -342,3 +342,23 @@ func TestAssets(t *testing.T) {
 		}
 	}
 }
+
+// A link is read by everybody who can read the code; what a trigger was
+// answered is for people with a token.
+func TestLinkKeepsAnswersOfTriggers(t *testing.T) {
+	f := newFake()
+	f.runs = []builder.TriggerRun{{Trigger: "audit", State: "failed", Error: "answered 503", Answer: "internal details"}}
+	h := pages(f, t.Output())
+	address := "/builds/" + mine + "?key=for-" + mine
+	for password, told := range map[string]bool{"": false, "puller": false, "ada": true} {
+		body := get(t, h, address, password, 200).Body.String()
+		for _, text := range []string{"answered 503", "internal details"} {
+			if strings.Contains(body, text) != told {
+				t.Errorf("with the link and token %q: %q is told: %t", password, text, !told)
+			}
+		}
+		if !strings.Contains(body, "audit") {
+			t.Errorf("the trigger is not shown: %s", body)
+		}
+	}
+}

@@ -97,6 +97,9 @@ func (p *Pages) build(r *http.Request, maySee func(string) bool) (string, any, e
 	query := ""
 	if p.HasLink(r) {
 		query = "?" + r.URL.RawQuery
+		if known := p.MaySee(r); known == nil || !known(rec.Repository.FullName()) {
+			runs = silent(runs)
+		}
 	}
 	v := buildView{Query: query, Record: rec, Name: builder.FullDestination(p.Registry(), rec.Destination), Ago: ago(now.Sub(rec.AcceptedAt)), Runs: runs}
 	switch {
@@ -109,6 +112,16 @@ func (p *Pages) build(r *http.Request, maySee func(string) bool) (string, any, e
 	v.Live = !rec.State.Terminal() || len(rec.Triggers) > 0 && now.Sub(rec.FinishedAt) < triggersDue ||
 		slices.ContainsFunc(runs, func(r builder.TriggerRun) bool { return r.State == "waiting" })
 	return "build", v, nil
+}
+
+// silent leaves out what others answered to triggers, and why they failed: a
+// link is read by everybody who can read the code.
+func silent(runs []builder.TriggerRun) []builder.TriggerRun {
+	runs = slices.Clone(runs)
+	for i := range runs {
+		runs[i].Answer, runs[i].Error = "", ""
+	}
+	return runs
 }
 
 // place is where a failure lies, unless its message begins with that.
