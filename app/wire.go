@@ -54,6 +54,7 @@ type installation struct {
 	worker   *builder.Worker
 	courier  *builder.Courier
 	missed   *builder.Reconciler
+	mirrors  mirrors
 }
 
 // places are the addresses of what the installation speaks to.
@@ -166,6 +167,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		Heads: records, Refs: sources, Events: records, Forges: []string{github.Instance}, Log: log.With("room", "reconcile")}
 	in := &installation{
 		log: log, listener: l, store: records, redis: client, git: git, github: hub, registry: embedded, daemons: solvers, missed: missed,
+		mirrors: mirrors{sources, log.With("room", "source")},
 		dispatch: &builder.Dispatcher{
 			Inbox: records, Sources: sources, Forges: map[string]builder.Forge{github.Instance: hub}, Past: records, Positions: records,
 			Registry: cfg.Registry.Default, Policy: cfg.Policy, Timezone: cfg.Timezone,
@@ -263,6 +265,7 @@ func (in *installation) run(ctx context.Context) error {
 	carried := start("courier", base, in.courier.Run)
 	redelivered := start("redelivery", work, in.github.Run)
 	compared := start("reconcile", work, in.missed.Run)
+	pruned := start("mirrors", work, in.mirrors.Run)
 	start("http", base, func(context.Context) error { return notClosed(server.Serve(in.listener)) })
 	dispatched := start("dispatcher", work, in.dispatch.Run)
 	worked := start("worker", work, in.worker.Run)
@@ -275,6 +278,7 @@ func (in *installation) run(ctx context.Context) error {
 	<-worked
 	<-redelivered
 	<-compared
+	<-pruned
 	door.hangUp()
 	grace, done := context.WithTimeout(base, shutdownGrace)
 	defer done()
