@@ -50,7 +50,7 @@ func (r Repository) FullName() string { return r.Owner + "/" + r.Name }
 // the forge's adapter. Seq and AcceptedAt are given by the store when it
 // accepts the event and never change after that.
 type Event struct {
-	ID         string     `json:"id"` // <forge instance>:<delivery>[:<ref>]
+	ID         string     `json:"id"` // <forge instance>:<delivery>[:<ref>]; a comment stands for its delivery
 	Kind       EventKind  `json:"kind"`
 	Repository Repository `json:"repository"`
 	Ref        string     `json:"ref,omitempty"`    // refs/heads/main
