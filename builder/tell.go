@@ -32,15 +32,15 @@ func (c *Courier) reportEvent(ctx context.Context, id string) error {
 			commits = append(commits, commit)
 		}
 	}
+	var later error // a check that can wait holds up no answer to a person
 	for _, commit := range commits {
-		if err := c.reportUnchanged(ctx, e, d, commit); err != nil {
+		err := errors.Join(c.reportUnchanged(ctx, e, d, commit), c.reportAggregate(ctx, e, d, commit))
+		if err != nil && !errors.As(err, new(Later)) {
 			return err
 		}
-		if err := c.reportAggregate(ctx, e, d, commit); err != nil {
-			return err
-		}
+		later = errors.Join(later, err)
 	}
-	return c.talk(ctx, e, d)
+	return errors.Join(later, c.talk(ctx, e, d))
 }
 
 // quiet reports whether the event's own commit has nothing to be told: the
