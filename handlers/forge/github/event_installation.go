@@ -35,6 +35,9 @@ func readInstallation(d delivery) ([]builder.Event, error) {
 		}
 		return d.installed(p.Repositories, id, p.Sender, false)
 	case "deleted", "suspend":
+	case "new_permissions_accepted":
+		d.app.Forget(strconv.FormatInt(id, 10)) // what was refused before may be asked for at once
+		return nil, d.ignore(p.Action, "")
 	default:
 		return nil, d.ignore(p.Action, "")
 	}

@@ -2,6 +2,7 @@ package github
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-github/v60/github"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge"
 	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
 )
 
@@ -339,7 +341,10 @@ func TestMissingPermissionIsSaidOnce(t *testing.T) {
 		t.Errorf("asked %d times for a token that is refused; want once in a while", n)
 	}
 	r.inst.SetPermissions(githubtest.DefaultPermissions())
-	r.Forget(strconv.FormatInt(r.inst.ID, 10))
+	told := http.Header{headerEvent: {"installation"}, headerDelivery: {"accepted"}}
+	if _, err := r.Events(told, fmt.Appendf(nil, `{"action":"new_permissions_accepted","installation":{"id":%d}}`, r.inst.ID)); !errors.Is(err, forge.ErrIgnored) {
+		t.Errorf("the delivery: %v", err)
+	}
 	if err := r.post(t, r.record()); err != nil {
 		t.Errorf("after it was accepted: %v", err)
 	}
