@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -84,22 +85,24 @@ func githubStatus(ts *testscript.TestScript, g *githubtest.Server, args []string
 
 // githubStatuses prints every status of a commit, oldest first: statuses REPO COMMIT.
 func githubStatuses(ts *testscript.TestScript, g *githubtest.Server, args []string) {
+	out := ts.Stdout() // also what is empty replaces what was printed before
 	need(ts, args, 2, 2, "statuses REPO COMMIT")
 	for _, st := range slices.Backward(theRepo(ts, g, args[0]).Statuses(args[1])) {
-		fmt.Fprintf(ts.Stdout(), "%s %s: %s\n", st.Context, st.State, st.Description)
+		fmt.Fprintf(out, "%s %s: %s\n", st.Context, st.State, st.Description)
 	}
 }
 
 // githubChecks prints every check run of a commit, oldest first; of all
 // commits when it is "all": checks REPO COMMIT.
 func githubChecks(ts *testscript.TestScript, g *githubtest.Server, args []string) {
+	out := ts.Stdout()
 	need(ts, args, 2, 2, "checks REPO COMMIT")
 	commit := args[1]
 	if commit == "all" {
 		commit = ""
 	}
 	for _, c := range theRepo(ts, g, args[0]).CheckRuns(commit) {
-		fmt.Fprintf(ts.Stdout(), "%s %s %s%s: %s\n", c.SHA, c.Name, c.Status, strings.TrimSuffix(" "+c.Conclusion, " "), c.Title)
+		fmt.Fprintf(out, "%s %s %s%s: %s\n", c.SHA, c.Name, c.Status, strings.TrimSuffix(" "+c.Conclusion, " "), c.Title)
 	}
 }
 
@@ -127,11 +130,18 @@ func githubDeployments(ts *testscript.TestScript, g *githubtest.Server, args []s
 }
 
 // githubCalls prints what was asked of the API, with the answer's status,
-// since the same was marked: calls "METHOD PATH" [mark].
+// since the same was marked; with a status, once one was answered with it:
+// calls "METHOD PATH" [mark|STATUS].
 func githubCalls(ts *testscript.TestScript, g *githubtest.Server, args []string) {
-	need(ts, args, 1, 2, `calls "METHOD PATH" [mark]`)
+	out := ts.Stdout()
+	need(ts, args, 1, 2, `calls "METHOD PATH" [mark|STATUS]`)
 	s, all := storyOf(ts), g.Requests(args[0])
-	if len(args) == 2 {
+	if len(args) == 2 && args[1] != "mark" {
+		ts.Check(poll(untilLimit, func() bool {
+			all = g.Requests(args[0])
+			return slices.ContainsFunc(all[s.marked[args[0]]:], func(r githubtest.Request) bool { return strconv.Itoa(r.Status) == args[1] })
+		}))
+	} else if len(args) == 2 {
 		if s.marked == nil {
 			s.marked = map[string]int{}
 		}
@@ -139,7 +149,7 @@ func githubCalls(ts *testscript.TestScript, g *githubtest.Server, args []string)
 		return
 	}
 	for _, r := range all[s.marked[args[0]]:] {
-		fmt.Fprintf(ts.Stdout(), "%s %s %d\n", r.Method, r.Path, r.Status)
+		fmt.Fprintf(out, "%s %s %d\n", r.Method, r.Path, r.Status)
 	}
 }
 
@@ -147,6 +157,7 @@ func githubCalls(ts *testscript.TestScript, g *githubtest.Server, args []string)
 // states of check runs and statuses. It fails when one goes backwards, within
 // one build: told REPO COMMIT NAME.
 func githubTold(ts *testscript.TestScript, g *githubtest.Server, args []string) {
+	out := ts.Stdout()
 	need(ts, args, 3, 3, "told REPO COMMIT NAME")
 	rank := map[string]int{"queued": 1, "in_progress": 2, "completed": 3}
 	last := map[string]int{}
@@ -161,7 +172,7 @@ func githubTold(ts *testscript.TestScript, g *githubtest.Server, args []string) 
 		if json.Unmarshal(r.Body, &body) != nil || body.Name != args[2] {
 			continue
 		}
-		fmt.Fprintf(ts.Stdout(), "%s %s %s%s %d\n", r.Method, body.ExternalID, body.Status, strings.TrimSuffix(" "+body.Conclusion, " "), r.Status)
+		fmt.Fprintf(out, "%s %s %s%s %d\n", r.Method, body.ExternalID, body.Status, strings.TrimSuffix(" "+body.Conclusion, " "), r.Status)
 		if r.Status/100 != 2 {
 			continue
 		}

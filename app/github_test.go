@@ -412,19 +412,19 @@ func githubSettle(ts *testscript.TestScript, g *githubtest.Server, args []string
 }
 
 // githubFail lets the next calls fail: fail "METHOD PATH" COUNT
-// 502|403|404|drop|lost; or none any more: fail nothing.
+// 502|403|limit|404|drop|lost (403 asks to wait a second, limit for eight); or none any more: fail nothing.
 func githubFail(ts *testscript.TestScript, g *githubtest.Server, args []string) {
 	if len(args) == 1 && args[0] == "nothing" {
 		g.Recover()
 		return
 	}
-	need(ts, args, 3, 3, `fail "METHOD PATH" COUNT 502|403|404|drop|lost, or nothing`)
+	need(ts, args, 3, 3, `fail "METHOD PATH" COUNT 502|403|limit|404|drop|lost, or nothing`)
 	f, ok := map[string]githubtest.Failure{
-		"502": githubtest.BadGateway(), "403": githubtest.SecondaryLimit(time.Second), "404": githubtest.Lag(),
+		"502": githubtest.BadGateway(), "403": githubtest.SecondaryLimit(time.Second), "limit": githubtest.SecondaryLimit(8 * time.Second), "404": githubtest.Lag(),
 		"drop": githubtest.Dropped(), "lost": githubtest.LostAnswer(),
 	}[args[2]]
 	if !ok {
-		ts.Fatalf("fails with 502, 403, 404, drop or lost")
+		ts.Fatalf("fails with 502, 403, limit, 404, drop or lost")
 	}
 	g.FailNext(args[0], number(ts, args[1]), f)
 }
