@@ -103,11 +103,11 @@ func queued(ctx context.Context, hub *githubtest.Server, repo *githubtest.Repo, 
 	}
 	var sent time.Time
 	for _, d := range hub.Deliveries() {
-		if d.Event == "push" && strings.Contains(string(d.Payload), `"after":"`+sha+`"`) {
+		if d.Event == "push" && d.Repository == repo.ID() && strings.Contains(string(d.Payload), `"after":"`+sha+`"`) {
 			sent = d.At
 		}
 	}
-	for _, q := range hub.Requests("POST /repos/*/shop/check-runs") {
+	for _, q := range hub.Requests("POST /repos/" + repo.FullName() + "/check-runs") {
 		if strings.Contains(string(q.Body), sha) && strings.Contains(string(q.Body), `"registry-build/shop"`) {
 			return q.At.Sub(sent), nil
 		}
