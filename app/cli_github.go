@@ -95,7 +95,7 @@ func openPremises(f *serverFlags) (*premises, error) {
 	if kept, err := os.ReadFile(dir.path("url")); err == nil {
 		p.url = firstOf(p.url, strings.TrimSpace(string(kept)))
 	}
-	p.links = links{secret: secret, url: p.url, now: time.Now}
+	p.links = links{secret, p.url, linkKeeps(cfg), time.Now}
 	p.app = github.New(github.Options{
 		Identities: &identities{config: cfg.GitHub, store: credentials}, Memory: noMemory{}, Config: cfg.GitHub,
 	})

@@ -10,16 +10,22 @@ import (
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/config"
 )
 
 // links makes addresses that carry the right to what they show, and to that
 // alone. They stand where a forge shows them to readers of the repository
-// only. A build's link ends with its record; a page's link has a last hour.
+// only. A build's link ends with its log; a page's link lasts an hour.
 type links struct {
 	secret []byte
 	url    string
+	keep   time.Duration // how long a build's link lasts
 	now    func() time.Time
 }
+
+// linkKeeps is how long the link of a build lasts that was accepted now: as
+// long as its log, with a day for waiting and building.
+func linkKeeps(cfg *config.Server) time.Duration { return cfg.Retention.Logs + 24*time.Hour }
 
 // keyParameter is the query's name for the right.
 const keyParameter = "key"
@@ -49,7 +55,7 @@ func (l links) page(path string) string {
 // path.
 func (l links) maySee(r *http.Request) bool {
 	id, err := builder.ParseBuildID(r.PathValue("id"))
-	return err == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+	return err == nil && l.now().Before(builder.BuildIDTime(id).Add(l.keep)) && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
 		l.signed("build "+id, r.URL.Query().Get(keyParameter))
 }
 

@@ -5,12 +5,14 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"github.com/registry-build/registry-build/builder"
 )
 
 func TestLinks(t *testing.T) {
 	now := time.Unix(1_000_000_000, 0)
-	l := links{secret: []byte("secret"), url: "https://rb.example.com", now: func() time.Time { return now }}
-	other := links{secret: []byte("other"), url: l.url, now: l.now}
+	l := links{secret: []byte("secret"), url: "https://rb.example.com", keep: 31 * 24 * time.Hour, now: func() time.Time { return now }}
+	other := links{secret: []byte("other"), url: l.url, keep: l.keep, now: l.now}
 	const a, b = "06db3m8e7g0k5rqa", "06db3m8e7g0k5rqb"
 	seen := func(link, method, id string) bool {
 		r := httptest.NewRequest(method, link, nil)
@@ -50,5 +52,16 @@ func TestLinks(t *testing.T) {
 	now = now.Add(time.Hour)
 	if l.mayOpen(page) {
 		t.Error("the key opens the page after its hour")
+	}
+
+	end := builder.BuildIDTime(a).Add(l.keep)
+	for _, test := range []struct {
+		at   time.Time
+		want bool
+	}{{end.Add(-time.Second), true}, {end, false}} {
+		now = test.at
+		if got := seen(l.build(a), "GET", a); got != test.want {
+			t.Errorf("%s before its end: may see %t, want %t", end.Sub(now), got, test.want)
+		}
 	}
 }

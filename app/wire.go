@@ -105,7 +105,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	if err != nil {
 		return nil, err
 	}
-	door, hide, links := access{tokens}, redactor{credentials, own, log}, links{secret, at.url, time.Now}
+	door, hide, links := access{tokens}, redactor{credentials, own, log}, links{secret, at.url, linkKeeps(cfg), time.Now}
 
 	// What starts builds.
 	self, err := os.Executable()
