@@ -69,16 +69,25 @@ func overtaken(ref string) Decision {
 
 // descends opens commit to look into its history. One that is gone has none.
 func (d *Dispatcher) descends(ctx context.Context, repo Repository, ancestor, commit string) (bool, error) {
-	src, err := d.Sources.Open(ctx, repo, commit)
-	var f *Failure
-	if errors.As(err, &f) || errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
+	src, err := d.openIfThere(ctx, repo, commit)
+	if src == nil {
 		return false, err
 	}
 	defer src.Close()
 	return src.Descends(ctx, ancestor, commit)
+}
+
+// openIfThere is Sources.Open, and nil without an error for a commit that is gone.
+func (d *Dispatcher) openIfThere(ctx context.Context, repo Repository, commit string) (Source, error) {
+	src, err := d.Sources.Open(ctx, repo, commit)
+	var f *Failure
+	if errors.As(err, &f) || errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return src, nil
 }
 
 // plan plans an event whose build file is at its own commit: anything but a

@@ -236,12 +236,8 @@ func (d *Dispatcher) mergeCommit(ctx context.Context, in *PlanInput, attempt int
 // is not enough: a head that was pushed by force for a moment, on top of this
 // one, has a merge as well, and a forge may show that a little longer.
 func (d *Dispatcher) merges(ctx context.Context, repo Repository, head, merge string) (bool, error) {
-	src, err := d.Sources.Open(ctx, repo, merge)
-	var f *Failure
-	if errors.As(err, &f) || errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
+	src, err := d.openIfThere(ctx, repo, merge)
+	if src == nil {
 		return false, err
 	}
 	defer src.Close()
