@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -54,7 +55,7 @@ func startBare(ctx context.Context, dir string) (_ *bare, err error) {
 	ctx, done := context.WithTimeout(ctx, 30*time.Second)
 	defer done()
 	for {
-		if address, ok := port(dir); ok {
+		if address, ok := addressIn(dir); ok {
 			b.url = "http://" + address + "/"
 			return b, nil
 		}
@@ -64,6 +65,14 @@ func startBare(ctx context.Context, dir string) (_ *bare, err error) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// addressIn is where the handler's process says that it listens, once it has
+// written the whole line.
+func addressIn(dir string) (string, bool) {
+	text, err := os.ReadFile(filepath.Join(dir, "address"))
+	address, whole := strings.CutSuffix(string(text), "\n")
+	return address, err == nil && whole
 }
 
 func (b *bare) run(program string, args ...string) error {
@@ -88,12 +97,16 @@ func (b *bare) stop() {
 func serveBare(dir string) error {
 	client := redis.NewClient(&redis.Options{Network: "unix", Addr: filepath.Join(dir, "redis.sock"), PoolSize: intakeConnections})
 	defer client.Close()
-	deadline := time.Now().Add(20 * time.Second)
-	for client.Ping(context.Background()).Err() != nil {
-		if time.Now().After(deadline) {
+	ctx, done := context.WithTimeout(context.Background(), 20*time.Second)
+	defer done()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for client.Ping(ctx).Err() != nil {
+		select {
+		case <-ctx.Done():
 			return errors.New("redis-server does not answer")
+		case <-tick.C:
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -14,10 +14,7 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -188,12 +185,4 @@ func pushPayload() []byte {
 		`"base_ref":null,"compare":"https://github.com/acme/shop/compare/main","commits":[%s],"head_commit":%s,"repository":{%s},`+
 		`"pusher":{"name":"ada","email":"ada@example.com"},"sender":{"login":"ada","id":21031067,"type":"User","site_admin":false},"installation":{"id":5,"node_id":"MDM"}}`,
 		commit, one, one, repository)
-}
-
-// port returns what a child printed: the address that it listens on.
-func port(dir string) (string, bool) {
-	text, err := os.ReadFile(filepath.Join(dir, "address"))
-	address := strings.TrimSpace(string(text))
-	_, bad := strconv.Atoi(address[strings.LastIndex(address, ":")+1:])
-	return address, err == nil && bad == nil && strings.HasSuffix(string(text), "\n")
 }
