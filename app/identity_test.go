@@ -73,7 +73,7 @@ func TestIdentityIsSeenByOtherProcesses(t *testing.T) {
 		if err := one.keep(t.Context(), made); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(identityAge)
+		time.Sleep(identityAge) // synctest's clock, here and below
 		other.is(t, made)
 
 		// The webhook's secret is changed: both are taken while that lasts.

@@ -123,7 +123,7 @@ func TestDeployment(t *testing.T) {
 				ran := make(chan struct{})
 				go func() { defer close(ran); courier.Run(ctx) }()
 				r.wake <- struct{}{}
-				time.Sleep(time.Hour)
+				time.Sleep(time.Hour) // synctest's clock: longer than all retries
 				stop()
 				<-ran
 				if diff := cmp.Diff(c.shown, r.shown); diff != "" || fired != len(c.runs) || !r.done {

@@ -29,7 +29,7 @@ func TestOutletWaitsForASlowLog(t *testing.T) {
 		g := &gate{open: make(chan struct{})}
 		o := newOutlet(g, time.Minute)
 		go func() {
-			time.Sleep(30 * time.Second)
+			time.Sleep(30 * time.Second) // synctest's clock
 			close(g.open)
 		}()
 		var want strings.Builder

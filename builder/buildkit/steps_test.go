@@ -114,11 +114,11 @@ func TestProgressThatIsSlow(t *testing.T) {
 		began := time.Now()
 		last := s.tell(func([]builder.Step) {
 			at = append(at, time.Since(began))
-			time.Sleep(5 * time.Second)
+			time.Sleep(5 * time.Second) // synctest's clock
 		})
 		for i := range 100 { // ten a second
 			s.update(vertex(fmt.Sprintf("[%d/100] RUN x", i+1), began, time.Time{}, ""))
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond) // synctest's clock
 		}
 		if took := time.Since(began); took != 10*time.Second {
 			t.Errorf("the stream was held up: %s", took)
