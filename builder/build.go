@@ -20,6 +20,7 @@ const (
 	Superseded State = "superseded"
 	Promoted   State = "promoted" // the same input was built before: its digest got the tags
 	Skipped    State = "skipped"
+	Pushed     State = "pushed" // nothing was built: somebody pushed the image himself
 )
 
 // Terminal reports whether the state is final.
@@ -32,7 +33,9 @@ func (s State) Terminal() bool {
 }
 
 // Good reports whether the image is there: built now or before.
-func (s State) Good() bool { return s == Succeeded || s == Promoted || s == Skipped }
+func (s State) Good() bool {
+	return s == Succeeded || s == Promoted || s == Skipped || s == Pushed
+}
 
 // Priority orders a repository's queue; a lower number goes first.
 type Priority int
@@ -74,7 +77,10 @@ type Build struct {
 	Destination string           `json:"destination"`    // image repository; without host: the embedded registry
 	Tags        []string         `json:"tags,omitempty"` // may hold ${buildTime}: see At
 	Triggers    []config.Trigger `json:"triggers,omitempty"`
-	Warnings    []string         `json:"warnings,omitempty"` // of planning
+	// Names are what a policy may call the source repository: its key first,
+	// and the names that it has had.
+	Names    []string `json:"names,omitempty"`
+	Warnings []string `json:"warnings,omitempty"` // of planning
 
 	Timezone   string    `json:"timezone,omitempty"` // of times in tags
 	Seq        int64     `json:"seq"`                // of the event
@@ -109,6 +115,8 @@ type Spec struct {
 	Platforms  []string          `json:"platforms,omitempty"`
 	Args       map[string]string `json:"args,omitempty"`
 	NoCache    bool              `json:"noCache,omitempty"`
+	Secrets    []config.Secret   `json:"secrets,omitempty"` // names of credentials, never values
+	SSH        []config.SSH      `json:"ssh,omitempty"`
 }
 
 // Record is a build with what became of it.

@@ -87,7 +87,7 @@ func (c *Courier) fire(ctx context.Context, e *Effect) (again time.Duration, err
 				c.Log.Info("deployment not shown as begun", "build", r.ID, "trigger", e.Trigger, "err", err)
 			}
 		}
-		fired := c.Triggers.Fire(ctx, Firing{Record: r, Trigger: e.Trigger, Attempt: e.Attempt})
+		fired := c.Triggers.Fire(ctx, Firing{Record: r, Trigger: e.Trigger, Before: run})
 		if err := c.record(ctx, fired); err != nil || fired.Retry > 0 {
 			return fired.Retry, err
 		}

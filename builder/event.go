@@ -19,6 +19,7 @@ const (
 	Requested     EventKind = "requested"            // API or command line: a build by hand
 	Commanded     EventKind = "commanded"            // a comment, a button, a re-run
 	Installation  EventKind = "installation_changed" // we were let into a repository, or shut out
+	ImagePushed   EventKind = "image_pushed"         // somebody's own push of an image; its repository is the one that builds it, if any does
 )
 
 // Repository is a source repository at a forge. Records, policy and queues
@@ -62,6 +63,7 @@ type Event struct {
 	Request    *Request   `json:"request,omitempty"`   // a build by hand, whatever kind of event it repeats
 	Withdrawn  bool       `json:"withdrawn,omitempty"` // Installation only: we may not go in any more
 	Protected  bool       `json:"protected,omitempty"` // the ref is protected at the forge
+	Image      *ImagePush `json:"image,omitempty"`     // ImagePushed only
 
 	Seq        int64     `json:"seq,omitempty"`        // acceptance order over all repositories
 	AcceptedAt time.Time `json:"acceptedAt,omitempty"` // the redis server's clock
@@ -80,6 +82,13 @@ type Request struct {
 	Dockerfile string   `json:"dockerfile,omitempty"` // uploaded text
 	Repository string   `json:"repository,omitempty"` // image repository of the upload
 	Tags       []string `json:"tags,omitempty"`       // tags of the upload, or of a commit's promotion
+}
+
+// ImagePush is a tag that somebody put on an image himself.
+type ImagePush struct {
+	Destination string `json:"destination"` // image repository; without host: the embedded registry
+	Tag         string `json:"tag"`
+	Digest      string `json:"digest"`
 }
 
 // Receipt is the store's answer to an event.

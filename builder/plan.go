@@ -38,7 +38,12 @@ type Decision struct {
 	Approve          *Approval         `json:"approve,omitempty"`   // a fork's commit may be built
 	Pause            map[string]string `json:"pause,omitempty"`     // image ("": all) -> who paused it, "" resumes
 	TagOwners        map[string]string `json:"tagOwners,omitempty"` // image:tag -> ref that came out as it first
-	DecidedAt        time.Time         `json:"decidedAt,omitzero"`
+	// Registers: the default branch moved, and Registered are the triggers of
+	// its file from now on, for what people push themselves.
+	Registers  bool           `json:"registers,omitempty"`
+	Registered []Registration `json:"registered,omitempty"`
+	Push       *Push          `json:"push,omitempty"` // of an ImagePushed that sets something off
+	DecidedAt  time.Time      `json:"decidedAt,omitzero"`
 }
 
 // Reason says why an image, or one of its rules, does not build for an event.
@@ -89,9 +94,11 @@ type PlanInput struct {
 	// whose names have no host.
 	Registry  string
 	Policy    []config.Policy
-	Home      Home              // where the default repositories of the source repository are
-	Timezone  string            // the server's, for files that name none; "": UTC
-	TagOwners map[string]string // image repository:tag -> ref, of the whole source repository
+	Operators []config.ServerTrigger    // the server file's triggers
+	Others    map[string][]Registration // image repository -> what the files of other source repositories registered
+	Home      Home                      // where the default repositories of the source repository are
+	Timezone  string                    // the server's, for files that name none; "": UTC
+	TagOwners map[string]string         // image repository:tag -> ref, of the whole source repository
 	// Generation of the event's ref, as Order counted it.
 	Generation int64
 	// Changed are the files that the event changed; Compared is false where

@@ -10,6 +10,12 @@ type Login struct {
 	Password string
 }
 
+// BaseLogin is the right to pull some repositories of one registry.
+type BaseLogin struct {
+	Login
+	Repositories []string // paths without host, whole names
+}
+
 // Registry reads and tags images by name. Errors that the pusher can mend
 // are a *Failure; ErrNotFound where something is not there.
 type Registry interface {

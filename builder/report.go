@@ -69,10 +69,11 @@ type Report struct {
 	Seq         int64       `json:"seq"` // newer builds of a context win
 	UpdatedAt   time.Time   `json:"updatedAt"`
 
-	Newest   bool      `json:"-"` // no newer build has this context at this commit
-	Record   *Record   `json:"-"`
-	Decision *Decision `json:"-"`
-	Event    *Event    `json:"-"`
+	Newest   bool        `json:"-"` // no newer build has this context at this commit
+	Run      *TriggerRun `json:"-"` // of a report about one trigger: its context is TriggerContext
+	Record   *Record     `json:"-"`
+	Decision *Decision   `json:"-"`
+	Event    *Event      `json:"-"`
 }
 
 // Triggers fires one trigger of a finished build, once; the caller retries.
@@ -88,8 +89,8 @@ type Triggers interface {
 // Firing is one trigger, due for one build.
 type Firing struct {
 	Record  Record
-	Trigger string // name in Record.Triggers
-	Attempt int
+	Trigger string      // name in Record.Triggers
+	Before  *TriggerRun // what came of it the last time; nil: it was never called
 }
 
 // TriggerRun is the record of one trigger of one build.
@@ -99,11 +100,31 @@ type TriggerRun struct {
 	Condition string        `json:"condition"` // as people wrote it
 	Action    string        `json:"action"`    // "webhook https://…"
 	Tags      []string      `json:"tags,omitempty"`
-	State     string        `json:"state"` // waiting, succeeded, failed
+	State     RunState      `json:"state"`
 	Attempts  int           `json:"attempts"`
 	Answer    string        `json:"answer,omitempty"` // redacted, at most 4 KiB
 	Error     string        `json:"error,omitempty"`
-	StartedAt time.Time     `json:"startedAt"`
-	Took      time.Duration `json:"took"` // nanoseconds
-	Retry     time.Duration `json:"-"`    // > 0: try again after this long
+	URL       string        `json:"url,omitempty"`  // what it made: a pull request, a commit
+	Memo      string        `json:"memo,omitempty"` // the kind's own, for its next call; never shown
+	StartedAt time.Time     `json:"startedAt"`      // of the last attempt
+	Took      time.Duration `json:"took"`           // nanoseconds; of the last attempt
+	Retry     time.Duration `json:"-"`              // > 0: try again after this long
 }
+
+// RunState is how far a trigger of a build is.
+type RunState string
+
+const (
+	RunWaiting   RunState = "waiting" // for another attempt
+	RunRunning   RunState = "running" // begun, and watched to its end
+	RunSucceeded RunState = "succeeded"
+	RunFailed    RunState = "failed"
+	RunSkipped   RunState = "skipped" // a newer image was rolled out first
+)
+
+// Terminal reports whether nothing more comes of it by itself.
+func (s RunState) Terminal() bool { return s != RunWaiting && s != RunRunning }
+
+// TriggerContext names the commit status of one trigger of the build. The
+// aggregate leaves it out: a trigger never fails a build.
+func (b Build) TriggerContext(trigger string) string { return b.StatusContext() + ": " + trigger }

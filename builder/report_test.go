@@ -107,7 +107,7 @@ func TestTriggersAreRetriedUntilDone(t *testing.T) {
 	fired := make(chan struct{})
 	l.fire = func(f builder.Firing) builder.TriggerRun {
 		n := attempts.Add(1)
-		run := builder.TriggerRun{BuildID: f.Record.ID, Trigger: f.Trigger, State: "waiting", Attempts: f.Attempt, Retry: time.Millisecond}
+		run := builder.TriggerRun{BuildID: f.Record.ID, Trigger: f.Trigger, State: "waiting", Attempts: int(n), Retry: time.Millisecond}
 		if n == 3 {
 			run.State, run.Retry = "succeeded", 0
 			close(fired)

@@ -32,6 +32,9 @@ type Solver interface {
 type Inspection struct {
 	Bases  []string // image references as BuildKit normalises them, in order, once each
 	Remote string   // a remote ADD or the like: its input cannot be known ("" if none)
+	// What its RUN steps mount: ids, in order, once each.
+	Secrets []string
+	SSH     []string
 }
 
 // SolveRequest asks for one image of one platform.
@@ -45,6 +48,9 @@ type SolveRequest struct {
 	Pins        map[string]string // base reference -> digest
 	Destination string            // image repository with host; "" builds without pushing
 	Login       Login             // for the destination's registry
+	BaseLogins  []BaseLogin       // for private bases; trusted lane only
+	Secrets     map[string][]byte // id -> value of a secret mount; trusted lane only
+	SSH         map[string][]byte // id -> private key, PEM, that an agent of the session holds; trusted lane only
 	// Lane is ForkLane for what nobody trusts: it gets no login at all, no
 	// network in its steps, and its result goes nowhere.
 	Lane Lane

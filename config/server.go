@@ -17,6 +17,8 @@ type Server struct {
 	Limits    Limits
 	Retention Retention
 	Triggers  TriggerNet
+	Operators []ServerTrigger // triggers.rules
+	Clusters  []Cluster
 	KeyFile   string // key of the encrypted credential store; "" is one in the data folder
 	Timezone  string // IANA name for times in tags where the build file has none
 }
@@ -51,6 +53,7 @@ const (
 	ScopeRegistryPull = "registry:pull"
 	ScopeRegistryPush = "registry:push"
 	ScopeAPI          = "api"
+	ScopeNotify       = "registry:notify" // tell of pushes to another registry
 )
 
 // Token is a right to use the server. Only its hash is written down.
@@ -71,6 +74,24 @@ type Git struct {
 type Policy struct {
 	Repositories []string // globs over owner/name (see MatchAny)
 	Images       []string // globs over image repositories, as build files name them
+	Credentials  []string // globs over names of credentials that builds and triggers may use
+	Workloads    []string // globs over CLUSTER/NAMESPACE/KIND/NAME, KIND as triggers write it
+	Manifests    []string // globs over git repositories that triggers may write to: FORGE:owner/name or https://…
+}
+
+// ServerTrigger is a trigger of the operator's: it fires for every image
+// repository that matches, whoever pushed.
+type ServerTrigger struct {
+	Images []string // globs over image repositories; those of the embedded registry have no host
+	Trigger
+}
+
+// Cluster is a Kubernetes cluster that triggers may name.
+type Cluster struct {
+	Name       string
+	Kubeconfig string // name of a credential; "" with InCluster
+	Context    string // of the kubeconfig; "": its current one
+	InCluster  bool   // the cluster that we run in ourselves
 }
 
 // Limits bound what runs at once and how long.

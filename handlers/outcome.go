@@ -39,7 +39,7 @@ func (s *Server) triggerRuns(w http.ResponseWriter, r *http.Request, c Caller) e
 	list := TriggerRunList{Runs: []TriggerRun{}}
 	for _, run := range runs {
 		list.Runs = append(list.Runs, TriggerRun{
-			Trigger: run.Trigger, Condition: run.Condition, Action: run.Action, Tags: run.Tags, State: run.State,
+			Trigger: run.Trigger, Condition: run.Condition, Action: run.Action, Tags: run.Tags, State: string(run.State),
 			Attempts: run.Attempts, Answer: run.Answer, Error: run.Error, StartedAt: run.StartedAt, DurationSeconds: run.Took.Seconds(),
 		})
 	}

@@ -20,7 +20,19 @@ type Kind interface {
 	// Temporary is worth another attempt, any other is final; both are
 	// sentences for the person who wrote the trigger. Fire may be called again
 	// for the same delivery, and the other side must be able to tell so.
-	Fire(ctx context.Context, f Firing) (answer string, err error)
+	Fire(ctx context.Context, f Firing) (Answer, error)
+}
+
+// Answer is what came of one call.
+type Answer struct {
+	Text string // the other side's answer, or how far it is
+	URL  string // what it made: a pull request, a commit
+	Memo string // Firing.Memo of the next call
+	// Again > 0: it has begun and is not over; Fire is called again after
+	// this, which is no new attempt.
+	Again time.Duration
+	// Skipped: nothing was done, because a newer image was rolled out first.
+	Skipped bool
 }
 
 // Firing is what a kind has to tell.
@@ -31,6 +43,15 @@ type Firing struct {
 	Tags     []string // put now and selected; for a build that failed: that it would have put
 	Delivery string   // the same for every attempt, another for every build and trigger
 	Attempt  int      // from 1
+	Memo     string   // Answer.Memo of the call before, "" at first
+}
+
+// Use is who opens a credential for this firing.
+func (f Firing) Use() builder.Use {
+	return builder.Use{
+		Names: f.Record.Names, Operator: f.Trigger.Operator, Lane: f.Record.Lane,
+		For: "trigger " + f.Trigger.Name + " of " + f.Record.Destination,
+	}
 }
 
 // temporary is an error that another attempt may mend.
@@ -58,8 +79,15 @@ func IsTemporary(err error) (after time.Duration, ok bool) {
 // KindOf names the kind of a trigger: the key that people wrote. "" is none
 // that this version knows.
 func KindOf(t config.Trigger) string {
-	if t.Webhook != nil {
+	switch {
+	case t.Webhook != nil:
 		return "webhook"
+	case t.Kubernetes != nil:
+		return "kubernetes"
+	case t.GitOps != nil:
+		return "gitops"
+	case t.Chat != nil:
+		return "chat"
 	}
 	return ""
 }

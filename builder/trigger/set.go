@@ -20,13 +20,6 @@ const (
 	maxError  = 1 << 10 // bytes of a record's error
 )
 
-// States of a builder.TriggerRun.
-const (
-	StateWaiting   = "waiting" // for another attempt
-	StateSucceeded = "succeeded"
-	StateFailed    = "failed"
-)
-
 // Options of a Set.
 type Options struct {
 	Kinds map[string]Kind // by the name that KindOf gives
@@ -64,7 +57,7 @@ func (s *Set) Due(r builder.Record, last builder.State) []string { return Due(r,
 // number.
 func (s *Set) Fire(ctx context.Context, f builder.Firing) builder.TriggerRun {
 	run := builder.TriggerRun{
-		BuildID: f.Record.ID, Trigger: f.Trigger, Attempts: max(f.Attempt, 1), StartedAt: time.Now().UTC(),
+		BuildID: f.Record.ID, Trigger: f.Trigger, Attempts: attempts(f.Before), StartedAt: time.Now().UTC(),
 	}
 	i := slices.IndexFunc(f.Record.Triggers, func(t config.Trigger) bool { return t.Name == f.Trigger })
 	if i < 0 {
@@ -76,7 +69,10 @@ func (s *Set) Fire(ctx context.Context, f builder.Firing) builder.TriggerRun {
 	if kind == nil {
 		return refused(run, fmt.Sprintf("trigger %q is of a kind that this server does not offer", t.Name))
 	}
-	firing := firing(t, f.Record, f.Attempt)
+	firing := firing(t, f.Record, run.Attempts)
+	if f.Before != nil {
+		firing.Memo = f.Before.Memo
+	}
 	run.Tags = firing.Tags
 
 	attempt, cancel := context.WithTimeout(ctx, s.o.Timeout)
@@ -84,20 +80,29 @@ func (s *Set) Fire(ctx context.Context, f builder.Firing) builder.TriggerRun {
 	answer, err := kind.Fire(attempt, firing)
 	run.Took = time.Since(run.StartedAt)
 	run.Action = s.show(ctx, kind.Action(t), maxError)
-	run.Answer = s.show(ctx, answer, maxAnswer)
-	s.settle(ctx, &run, err)
+	run.Answer, run.URL, run.Memo = s.show(ctx, answer.Text, maxAnswer), answer.URL, answer.Memo
+	s.settle(ctx, &run, answer, err)
 	return run
 }
 
 // settle decides what the attempt's end means.
-func (s *Set) settle(ctx context.Context, run *builder.TriggerRun, err error) {
+func (s *Set) settle(ctx context.Context, run *builder.TriggerRun, answer Answer, err error) {
 	log := s.o.Log.With("build", run.BuildID, "trigger", run.Trigger, "attempt", run.Attempts, "took", run.Took)
-	if err == nil {
-		run.State = StateSucceeded
+	switch {
+	case err != nil:
+	case answer.Again > 0:
+		run.State, run.Retry = builder.RunRunning, answer.Again
+		return
+	case answer.Skipped:
+		run.State = builder.RunSkipped
+		log.Info("trigger skipped", "answer", run.Answer)
+		return
+	default:
+		run.State = builder.RunSucceeded
 		log.Info("trigger fired")
 		return
 	}
-	run.State, run.Error = StateFailed, s.show(ctx, err.Error(), maxError)
+	run.State, run.Error = builder.RunFailed, s.show(ctx, err.Error(), maxError)
 	asked, again := IsTemporary(err)
 	switch {
 	case ctx.Err() != nil:
@@ -106,13 +111,24 @@ func (s *Set) settle(ctx context.Context, run *builder.TriggerRun, err error) {
 		run.Retry = s.o.Policy.Wait(run.Attempts, asked)
 	}
 	if run.Retry > 0 {
-		run.State = StateWaiting
+		run.State = builder.RunWaiting
 	}
 	log.Warn("trigger failed", "err", run.Error, "retry", run.Retry)
 }
 
+// attempts counts this call, unless the one before has not come to its end.
+func attempts(before *builder.TriggerRun) int {
+	switch {
+	case before == nil:
+		return 1
+	case before.State == builder.RunRunning:
+		return max(before.Attempts, 1)
+	}
+	return before.Attempts + 1
+}
+
 func refused(run builder.TriggerRun, why string) builder.TriggerRun {
-	run.State, run.Error = StateFailed, why
+	run.State, run.Error = builder.RunFailed, why
 	return run
 }
 

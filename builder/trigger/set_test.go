@@ -25,9 +25,10 @@ type fake struct {
 
 func (f *fake) Action(config.Trigger) string { return "webhook https://example.com/s3cret" }
 
-func (f *fake) Fire(ctx context.Context, got Firing) (string, error) {
+func (f *fake) Fire(ctx context.Context, got Firing) (Answer, error) {
 	f.got = got
-	return f.fire(ctx)
+	text, err := f.fire(ctx)
+	return Answer{Text: text}, err
 }
 
 func newSet(t *testing.T, k Kind) *Set {
@@ -48,7 +49,11 @@ func due(attempt int) builder.Firing {
 	r := record(builder.Succeeded, []builder.TagOutcome{{Tag: "v1", Moved: true}},
 		config.Trigger{Name: "audit", Webhook: &config.Webhook{URL: "https://example.com/"}},
 		config.Trigger{Name: "later"})
-	return builder.Firing{Record: r, Trigger: "audit", Attempt: attempt}
+	f := builder.Firing{Record: r, Trigger: "audit"}
+	if attempt > 1 {
+		f.Before = &builder.TriggerRun{State: builder.RunWaiting, Attempts: attempt - 1}
+	}
+	return f
 }
 
 func TestSetFire(t *testing.T) {

@@ -271,7 +271,7 @@ func TestLive(t *testing.T) {
 			r.State, r.FinishedAt, r.Triggers = tt.state, time.Now().Add(-tt.ended), tt.triggers
 			f.records[mine] = r
 			if tt.run != "" {
-				f.runs = []builder.TriggerRun{{State: tt.run}}
+				f.runs = []builder.TriggerRun{{State: builder.RunState(tt.run)}}
 			}
 			body := get(t, pages(f, t.Output()), "/builds/"+mine, "ada", 200).Body.String()
 			if got := strings.Contains(body, "data-live"); got != tt.want {

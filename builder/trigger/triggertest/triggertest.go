@@ -100,7 +100,7 @@ func fire(ctx context.Context, t *testing.T, s Subject, f trigger.Firing) (strin
 	if text := fmt.Sprint(answer, err, action); s.Secret != "" && strings.Contains(text, s.Secret) {
 		t.Errorf("the secret shows in %q", text)
 	}
-	return answer, err
+	return answer.Text, err
 }
 
 func accepted(t *testing.T, s Subject) {

@@ -183,7 +183,7 @@ func fireAt(t *testing.T, o Options, u string) (string, error) {
 	if _, again := trigger.IsTemporary(err); again {
 		t.Errorf("%s: temporary: %v", u, err)
 	}
-	return answer, err
+	return answer.Text, err
 }
 
 func TestPrivateAddressesAreRefused(t *testing.T) {

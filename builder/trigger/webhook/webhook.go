@@ -106,27 +106,27 @@ func publicURL(raw string) string {
 
 // Fire makes one delivery. 2xx is success. 408, 425, 429, 5xx, a connection
 // that fails and a time-out are temporary; any other answer is final.
-func (k *Kind) Fire(ctx context.Context, f trigger.Firing) (string, error) {
+func (k *Kind) Fire(ctx context.Context, f trigger.Firing) (trigger.Answer, error) {
 	hook := f.Trigger.Webhook
 	if hook == nil {
-		return "", fmt.Errorf("trigger %q is no webhook", f.Trigger.Name)
+		return trigger.Answer{}, fmt.Errorf("trigger %q is no webhook", f.Trigger.Name)
 	}
 	if err := config.CheckWebhookURL(hook.URL); err != nil { // of a build file that another version read
-		return "", fmt.Errorf("webhook: %w", err)
+		return trigger.Answer{}, fmt.Errorf("webhook: %w", err)
 	}
 	req, err := k.request(ctx, hook, f)
 	if err != nil {
-		return "", err
+		return trigger.Answer{}, err
 	}
 	resp, err := k.client.Do(req)
 	if err != nil {
-		return "", unreachable(hook, err)
+		return trigger.Answer{}, unreachable(hook, err)
 	}
 	defer resp.Body.Close()
 	// A body that breaks off does not undo the status.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	answer := strings.TrimSpace(resp.Status + "\n" + string(body))
-	return answer, k.judge(hook, resp)
+	return trigger.Answer{Text: answer}, k.judge(hook, resp)
 }
 
 func (k *Kind) request(ctx context.Context, hook *config.Webhook, f trigger.Firing) (*http.Request, error) {

@@ -251,7 +251,7 @@ func TestStatuses(t *testing.T) {
 			if (err == nil) != tt.ok || again != tt.again || after < tt.low || after > tt.high {
 				t.Errorf("error %v, temporary %t after %s", err, again, after)
 			}
-			if !strings.HasPrefix(answer, fmt.Sprint(tt.status)) {
+			if !strings.HasPrefix(answer.Text, fmt.Sprint(tt.status)) {
 				t.Errorf("answer %q", answer)
 			}
 		})
@@ -281,13 +281,13 @@ func TestRetriesThroughTheSet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := builder.Firing{Record: triggertest.Firing(hook(s.URL), 1).Record, Trigger: "audit", Attempt: 1}
+	f := builder.Firing{Record: triggertest.Firing(hook(s.URL), 1).Record, Trigger: "audit"}
 	run := set.Fire(t.Context(), f)
-	if run.State != trigger.StateWaiting || run.Retry != 90*time.Second || len(run.Answer) > 4<<10 || strings.Contains(run.Answer, "correct-horse") {
+	if run.State != builder.RunWaiting || run.Retry != 90*time.Second || len(run.Answer) > 4<<10 || strings.Contains(run.Answer, "correct-horse") {
 		t.Errorf("first: %s, retry after %s, answer of %d bytes: %.200s", run.State, run.Retry, len(run.Answer), run.Answer)
 	}
-	f.Attempt = 2
-	if run = set.Fire(t.Context(), f); run.State != trigger.StateSucceeded || run.Attempts != 2 {
+	f.Before = &run
+	if run = set.Fire(t.Context(), f); run.State != builder.RunSucceeded || run.Attempts != 2 {
 		t.Errorf("second: %+v", run)
 	}
 	if len(calls) != 2 || calls[0] != calls[1] {
@@ -338,7 +338,7 @@ func TestCredentials(t *testing.T) {
 	k := newKind(t, local())
 	tr := hook(s.URL)
 	tr.Webhook.Credential = ""
-	if answer, err := k.Fire(t.Context(), triggertest.Firing(tr, 1)); err != nil || !strings.Contains(answer, "signed false") {
+	if answer, err := k.Fire(t.Context(), triggertest.Firing(tr, 1)); err != nil || !strings.Contains(answer.Text, "signed false") {
 		t.Errorf("without a credential: %q, %v", answer, err)
 	}
 	tr.Webhook.Credential = "typo"
