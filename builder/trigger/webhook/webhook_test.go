@@ -339,7 +339,7 @@ func TestCredentials(t *testing.T) {
 	tr := hook(s.URL)
 	tr.Webhook.Credential = ""
 	if answer, err := k.Fire(t.Context(), triggertest.Firing(tr, 1)); err != nil || !strings.Contains(answer.Text, "signed false") {
-		t.Errorf("without a credential: %q, %v", answer, err)
+		t.Errorf("without a credential: %q, %v", answer.Text, err)
 	}
 	tr.Webhook.Credential = "typo"
 	_, err := k.Fire(t.Context(), triggertest.Firing(tr, 1))
