@@ -252,7 +252,7 @@ func TestStatuses(t *testing.T) {
 				t.Errorf("error %v, temporary %t after %s", err, again, after)
 			}
 			if !strings.HasPrefix(answer.Text, fmt.Sprint(tt.status)) {
-				t.Errorf("answer %q", answer)
+				t.Errorf("answer %q", answer.Text)
 			}
 		})
 	}
