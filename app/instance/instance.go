@@ -102,6 +102,9 @@ func (in *Instance) await(ctx context.Context) error {
 	}
 }
 
+// PID is its process.
+func (in *Instance) PID() int { return in.cmd.Process.Pid }
+
 // Host is the address as image names begin with it.
 func (in *Instance) Host() string { return strings.TrimPrefix(in.URL, "http://") }
 
