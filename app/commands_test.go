@@ -14,7 +14,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/registry-build/registry-build/handlers"
@@ -122,6 +126,20 @@ func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	fmt.Fprintf(ts.Stdout(), "digest %s\ntags %s\nplatform %s/%s\ncmd %q\nenv %q\nlayers %d\n",
 		digest, strings.Join(tags, " "), config.OS, config.Architecture, config.Config.Cmd, config.Config.Env, len(layers))
+}
+
+// cmdPush pushes an image of one file as somebody with TOKEN does, without a
+// build of ours: push OWNER/NAME:TAG [CONTENT].
+func cmdPush(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) == 0 || len(args) > 2 {
+		ts.Fatalf("usage: push OWNER/NAME:TAG [CONTENT]")
+	}
+	ref, err := name.ParseReference(ts.Getenv("HOST") + "/" + args[0])
+	ts.Check(err)
+	layer := static.NewLayer([]byte(strings.Join(args[1:], "")), types.OCILayer)
+	image, err := mutate.AppendLayers(empty.Image, layer)
+	ts.Check(err)
+	ts.Check(remote.Write(ref, image, remote.WithAuth(&authn.Basic{Username: "docker", Password: ts.Getenv("TOKEN")})))
 }
 
 // cmdDigest keeps the digest that a tag names: digest NAME OWNER/NAME:TAG.

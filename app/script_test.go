@@ -63,7 +63,7 @@ func TestScript(t *testing.T) {
 			// What runs beside the script: story_test.go.
 			"up": cmdUp, "down": cmdDown, "receiver": cmdReceiver, "gate": cmdGate, "redis": cmdRedis, "process": cmdProcess,
 			// What it does and looks at: commands_test.go.
-			"repo": cmdRepo, "let": cmdLet, "build": cmdBuild, "image": cmdImage, "digest": cmdDigest, "until": cmdUntil, "api": cmdAPI,
+			"repo": cmdRepo, "let": cmdLet, "build": cmdBuild, "image": cmdImage, "push": cmdPush, "digest": cmdDigest, "until": cmdUntil, "api": cmdAPI,
 			// A GitHub of its own: github_test.go.
 			"github": cmdGitHub,
 		},
