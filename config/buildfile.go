@@ -30,7 +30,7 @@ func ParseBuildFile(name string, data []byte) (*BuildFile, Diagnostics) {
 }
 
 func parseBuildFile(r *reader, data []byte) (*BuildFile, Diagnostics) {
-	r.homes = buildFileHomes()
+	r.homes, r.hints = buildFileHomes(), buildFileHints()
 	root := r.open(data)
 	if root == nil {
 		return nil, r.diags.inOrder()
@@ -58,11 +58,33 @@ func parseBuildFile(r *reader, data []byte) (*BuildFile, Diagnostics) {
 // buildFileHomes names the keys that people put one level too high or low.
 func buildFileHomes() []home {
 	return []home{
-		{"images[]", `an entry of "images"`, []string{"name", "repository", "context", "dockerfile", "target", "platforms", "args", "cache", "paths", "match", "rules", "triggers"}},
+		{"images[]", `an entry of "images"`, []string{"name", "repository", "context", "dockerfile", "target", "platforms", "args", "secrets", "ssh", "cache", "paths", "match", "rules", "triggers"}},
 		{"images[].rules[]", `an entry of "rules"`, []string{"branch", "tag", "ref", "pullRequest", "tags"}},
-		{"images[].triggers[]", `an entry of "triggers"`, []string{"on", "webhook"}},
-		{"images[].triggers[].webhook", `"webhook"`, []string{"url", "credential"}},
+		{"images[].secrets[]", `an entry of "secrets"`, []string{"secretIdVariable", "secretKeyVariable"}},
+		{"images[].triggers[]", `an entry of "triggers"`, []string{"on", "environment", "webhook", "kubernetes", "gitops", "chat"}},
+		{"images[].triggers[].webhook", `"webhook"`, []string{"url", "format"}},
+		{"images[].triggers[].kubernetes", `"kubernetes"`, []string{"cluster", "namespace", "deployment", "statefulSet", "daemonSet", "cronJob", "container", "rollback"}},
+		{"images[].triggers[].gitops", `"gitops"`, []string{"file", "kustomize", "helm"}},
+		{"images[].triggers[].chat", `"chat"`, []string{"to"}},
 		{"", "the top of the file", []string{"version", "images", "automatic", "timezone"}},
+	}
+}
+
+// buildFileHints answer keys that other tools have for the same thing.
+func buildFileHints() map[string]hint {
+	credential := hint{"credential", `it is "credential" here`}
+	env := hint{"id", "a secret is not put into the environment here: RUN --mount=type=secret,id=NAME,env=VARIABLE in the Dockerfile does that, and NAME is the id"}
+	return map[string]hint{
+		"images[].secrets[].credentialsId": credential,
+		"images[].secrets[].credentialId":  credential,
+		"images[].secrets[].env":           env,
+		"images[].secrets[].variable":      env,
+		"images[].secrets[].name":          {"id", `did you mean "id", the one in RUN --mount=type=secret,id=…?`},
+		"images[].secrets[].value":         {"credential", "a secret never stands in the file; keep it with: registry-build credentials set NAME, and write credential: NAME"},
+		"images[].ssh[].credentialsId":     credential,
+		"images[].ssh[].key":               {"credential", "a key never stands in the file; keep it with: registry-build credentials set NAME --kind ssh-key, and write credential: NAME"},
+		"images[].rules[].secrets":         {"", "a rule cannot have its own; secrets belong to the image, and the Dockerfile says which steps mount them"},
+		"images[].rules[].ssh":             {"", "a rule cannot have its own; ssh belongs to the image"},
 	}
 }
 
@@ -148,7 +170,8 @@ func (r *reader) image(n *yaml.Node) imageEntry {
 		"target":       func(v *yaml.Node) { im.Target, _ = r.word(v, "target", stageName, stageNameRule) },
 		"platforms":    func(v *yaml.Node) { im.Platforms = r.platforms(v, 1) },
 		"args":         func(v *yaml.Node) { im.Args = r.args(v, "images[].args") },
-		"secrets":      r.later("build secrets are"),
+		"secrets":      func(v *yaml.Node) { im.Secrets = r.secrets(v) },
+		"ssh":          func(v *yaml.Node) { im.SSH = r.ssh(v) },
 		"cache":        func(v *yaml.Node) { im.Cache, _ = r.boolean(v, "cache") },
 		"accelerated":  r.later("accelerated images are"),
 		"attestations": r.later("attestations are"),

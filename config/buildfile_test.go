@@ -86,6 +86,11 @@ func TestBuildFileFull(t *testing.T) {
 			Name: "api", Repository: "registry.example.com/acme/api",
 			Context: "services/api", Dockerfile: "build/Dockerfile", Target: "release",
 			Platforms: []string{"linux/amd64"}, Cache: true, Match: MatchFirst,
+			Secrets: []Secret{
+				{ID: "npmrc", Credential: "npm-token"},
+				{Credential: "cloud", SecretIDVariable: "CLOUD_API_SECRET_ID", SecretKeyVariable: "CLOUD_API_SECRET_KEY"},
+			},
+			SSH:   []SSH{{ID: "default", Credential: "deploy-key"}, {ID: "vendor", Credential: "vendor-key"}},
 			Paths: Paths{"services/api/**", "go.mod", "!**/*.md"},
 			Args: []Arg{
 				{Name: "VERSION", Value: template(t, "${refName}")},
@@ -111,14 +116,37 @@ func TestBuildFileFull(t *testing.T) {
 				{Name: "audit", On: []Outcome{OnPushed}, Webhook: &Webhook{URL: "https://audit.example.com/hook", Credential: "audit-secret"}},
 				{Name: "tell-team", Tags: versions, On: []Outcome{OnPushed, OnFailed, OnRecovered}, Webhook: &Webhook{URL: "http://chat.example.com:8080/hook?room=1"}},
 				{Name: "both", Tags: semicolons, Environment: "production", On: []Outcome{OnPushed}, Webhook: &Webhook{URL: "https://example.com"}},
-				{Name: "list", Tags: latest, On: []Outcome{OnPushed}, Webhook: &Webhook{URL: "https://example.com"}},
+				{Name: "list", Tags: latest, On: []Outcome{OnPushed}, Webhook: &Webhook{URL: "https://example.com", Format: FormatCloudEvents}},
+				{Name: "portainer", On: []Outcome{OnPushed}, Webhook: &Webhook{URL: "https://example.com/api/webhooks/1", Format: FormatDockerHub}},
+				{Name: "prod", Tags: versions, On: []Outcome{OnPushed}, Kubernetes: &Kubernetes{
+					Cluster: "prod", Namespace: "shop", Kind: Deployment, Name: "api", Container: "api", Rollback: true, Timeout: 15 * time.Minute,
+				}},
+				{Name: "db", On: []Outcome{OnPushed}, Kubernetes: &Kubernetes{Cluster: "prod", Namespace: "shop", Kind: StatefulSet, Name: "db"}},
+				{Name: "agent", On: []Outcome{OnPushed}, Kubernetes: &Kubernetes{Cluster: "prod", Namespace: "shop", Kind: DaemonSet, Name: "agent.v1"}},
+				{Name: "nightly", On: []Outcome{OnPushed}, Kubernetes: &Kubernetes{Cluster: "prod", Namespace: "shop", Kind: CronJob, Name: "nightly"}},
+				{Name: "manifests", On: []Outcome{OnPushed}, GitOps: &GitOps{
+					Repository: "acme/deploy", Branch: "main", File: "shop/kustomization.yaml", Kustomize: "api", PullRequest: true,
+				}},
+			},
+		}, {
+			Name: "web", Context: ".", Dockerfile: "Dockerfile", Cache: true, Match: MatchFirst, Rules: defaultRules(Position{}),
+			Secrets: []Secret{{ID: "ca.pem", Credential: "ca"}},
+			Triggers: []Trigger{
+				{Name: "values", On: []Outcome{OnPushed}, GitOps: &GitOps{
+					Repository: "https://git.example.com/acme/deploy.git", File: "values.yaml", Helm: "image", Credential: "deploy-token",
+				}},
+				{Name: "plain", On: []Outcome{OnPushed}, GitOps: &GitOps{
+					Repository: "github:acme/deploy", File: "pod.yaml", Path: "spec.containers[name=api].image",
+				}},
+				{Name: "robot", On: []Outcome{OnFailed, OnRecovered}, Chat: &Chat{Credential: "team-robot"}},
+				{Name: "mail", On: []Outcome{OnPushed}, Chat: &Chat{Credential: "smtp", To: []string{"team@example.com", "ops@example.com"}}},
 			},
 		}},
 	}
 	if diff := cmp.Diff(want, f, cmpopts.IgnoreTypes(Position{})); diff != "" {
 		t.Error(diff)
 	}
-	if r := f.Images[0].Rules[1]; r.String() != `branch: /release-(?<imageTag>\w*)/` || r.Pos != (Position{21, 9}) {
+	if r := f.Images[0].Rules[1]; r.String() != `branch: /release-(?<imageTag>\w*)/` || r.Pos != (Position{27, 9}) {
 		t.Errorf("rule %s at %v", r, r.Pos)
 	}
 }
@@ -254,9 +282,45 @@ func useBuildFile(t *testing.T, f *BuildFile) {
 		}
 		for _, tr := range im.Triggers {
 			tr.Tags.Match("latest")
-			if tr.Webhook == nil || len(tr.On) == 0 {
-				t.Errorf("trigger %q does nothing", tr.Name)
+			checkTrigger(t, tr)
+		}
+		for _, s := range im.Secrets {
+			if s.Credential == "" || (s.ID == "") != (s.SecretIDVariable != "" && s.SecretKeyVariable != "") || s.SecretIDVariable == s.SecretKeyVariable && s.ID == "" {
+				t.Errorf("secret %+v", s)
 			}
 		}
+		for _, s := range im.SSH {
+			if s.Credential == "" || s.ID == "" {
+				t.Errorf("ssh %+v", s)
+			}
+		}
+	}
+}
+
+// checkTrigger holds what is true of every trigger that was read.
+func checkTrigger(t *testing.T, tr Trigger) {
+	t.Helper()
+	does := 0
+	if tr.Webhook != nil {
+		does++
+	}
+	if k := tr.Kubernetes; k != nil {
+		does++
+		if k.Cluster == "" || k.Namespace == "" || k.Kind == "" || k.Name == "" || k.Timeout != 0 && (k.Timeout < minRollout || k.Timeout > maxRollout) {
+			t.Errorf("trigger %q: %+v", tr.Name, k)
+		}
+	}
+	if g := tr.GitOps; g != nil {
+		does++
+		if g.Repository == "" || g.File == "" || strings.HasPrefix(g.File, "/") || strings.HasPrefix(g.File, "..") ||
+			g.Kustomize == "" && g.Helm == "" && g.Path == "" || strings.HasPrefix(g.Repository, "https:") == (g.Credential == "") {
+			t.Errorf("trigger %q: %+v", tr.Name, g)
+		}
+	}
+	if tr.Chat != nil {
+		does++
+	}
+	if does != 1 || len(tr.On) == 0 {
+		t.Errorf("trigger %q does %d things, on %v", tr.Name, does, tr.On)
 	}
 }

@@ -31,8 +31,15 @@ type reader struct {
 	placeRunes []rune
 
 	homes   []home                              // where keys belong that stand in the wrong section
+	hints   map[string]hint                     // section + "." + key -> what to write instead of a key that people know from elsewhere
 	written map[*yaml.Node]string               // values before ${env:…} was replaced: what a message may show
 	trace   func(section string, keys []string) // tests see which keys a section knows; usually nil
+}
+
+// hint answers a key that another tool has for the same thing.
+type hint struct {
+	meant  string // the key that counts as written; "": none
+	advice string
 }
 
 // home is a section with the keys that belong nowhere else.

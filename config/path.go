@@ -36,6 +36,8 @@ func (r *reader) path(v *yaml.Node, key string) string {
 		r.errorf(v, "%s %s is git's own folder, which is no part of a commit", key, r.show(v))
 	case key == "dockerfile" && (clean == "." || strings.HasSuffix(s, "/")):
 		r.errorf(v, "dockerfile %s is a directory; name the file, like build/Dockerfile", r.show(v))
+	case key == "file" && (clean == "." || strings.HasSuffix(s, "/")):
+		r.errorf(v, "file %s is a directory; name the file, like deploy/kustomization.yaml", r.show(v))
 	default:
 		return clean
 	}

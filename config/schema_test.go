@@ -115,6 +115,10 @@ func TestSchemaHasTheParsersLimits(t *testing.T) {
 		"tags":     {rule.Properties["tags"].MaxItems, maxTags},
 		"paths":    {image.Properties["paths"].MaxItems, maxPaths},
 		"path":     {image.Properties["paths"].Items2020.Ref.MaxLength, maxPattern},
+		"secrets":  {image.Properties["secrets"].MaxItems, maxSecrets},
+		"ssh":      {image.Properties["ssh"].MaxItems, maxSSH},
+		"people":   {image.Properties["triggers"].Items2020.Ref.Properties["chat"].Ref.Properties["to"].MaxItems, maxAddressees},
+		"node":     {image.Properties["triggers"].Items2020.Ref.Properties["gitops"].Ref.Properties["helm"].Ref.MaxLength, maxNodePath},
 		"args":     {image.Properties["args"].Ref.MaxProperties, maxArgs},
 		"tag":      {rule.Properties["tags"].Items2020.MaxLength, maxTemplate},
 		"pattern":  {rule.Properties["branch"].Ref.MaxLength, maxPattern},
@@ -126,7 +130,11 @@ func TestSchemaHasTheParsersLimits(t *testing.T) {
 	patterns := map[string][2]string{
 		"trigger name": {image.Properties["triggers"].Items2020.Ref.Properties["name"].Pattern.String(), triggerName.String()},
 		"target":       {image.Properties["target"].Ref.Pattern.String(), stageName.String()},
-		"credential":   {image.Properties["triggers"].Items2020.Ref.Properties["webhook"].Ref.Properties["credential"].Pattern.String(), credentialName.String()},
+		"credential":   {image.Properties["triggers"].Items2020.Ref.Properties["webhook"].Ref.Properties["credential"].Ref.Pattern.String(), credentialName.String()},
+		"secret id":    {image.Properties["secrets"].Items2020.Ref.Properties["id"].Ref.Pattern.String(), secretID.String()},
+		"variable":     {image.Properties["secrets"].Items2020.Ref.Properties["secretIdVariable"].Ref.Pattern.String(), variableName.String()},
+		"namespace":    {image.Properties["triggers"].Items2020.Ref.Properties["kubernetes"].Ref.Properties["namespace"].Ref.Pattern.String(), dnsLabel.String()},
+		"workload":     {image.Properties["triggers"].Items2020.Ref.Properties["kubernetes"].Ref.Properties["deployment"].Ref.Pattern.String(), dnsSubdomain.String()},
 	}
 	for name, p := range patterns {
 		if p[0] != p[1] {

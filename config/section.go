@@ -97,6 +97,9 @@ func lastKey(section string) string { return section[strings.LastIndexByte(secti
 // adviseKey says what to write instead of an unknown key, and which key was
 // meant where that is clear.
 func (r *reader) adviseKey(section, key string, known []string) (meant, advice string) {
+	if h, ok := r.hints[section+"."+key]; ok {
+		return h.meant, "; " + h.advice
+	}
 	near, distance := nearestWithin(key, known)
 	for _, h := range r.homes {
 		// A typing error is likelier than a key in the wrong place.
@@ -194,7 +197,11 @@ func (r *reader) word(n *yaml.Node, key string, re *regexp.Regexp, rule string) 
 		if lower := strings.ToLower(s); lower != s && re.MatchString(lower) {
 			rule = fmt.Sprintf("write %q", lower)
 		}
-		r.errorf(n, "%s cannot be a %s: %s", r.show(n), key, rule)
+		a := "a"
+		if strings.ContainsRune("aei", rune(key[0])) {
+			a = "an"
+		}
+		r.errorf(n, "%s cannot be %s %s: %s", r.show(n), a, key, rule)
 		return "", false
 	}
 	return s, ok

@@ -26,6 +26,7 @@ func setFullEnv(t *testing.T) (appKey string) {
 	t.Setenv("TEST_PASSWORD", "pa$$:word")
 	t.Setenv("TEST_HOME", "/home/build")
 	t.Setenv("TEST_COUNT", "8")
+	t.Setenv("TEST_TAG", "latest;stable")
 	return appKey
 }
 
@@ -58,7 +59,7 @@ func TestServerFull(t *testing.T) {
 			Name:         "ci",
 			Hash:         strings.TrimSpace(string(read(t, "testdata/server/ok/hash.txt"))),
 			Repositories: []string{"acme/*"},
-			Scopes:       []string{ScopeGitRead, ScopeGitWrite, ScopeRegistryPull, ScopeRegistryPush, ScopeAPI},
+			Scopes:       []string{ScopeGitRead, ScopeGitWrite, ScopeRegistryPull, ScopeRegistryPush, ScopeAPI, ScopeNotify},
 		}},
 		Git: Git{Create: false},
 		GitHub: GitHub{
@@ -66,15 +67,51 @@ func TestServerFull(t *testing.T) {
 			API: "https://github.example.com/api/v3", URL: "https://github.example.com",
 			Show: ShowChecks, PullRequests: PullMerge, Bots: []string{"renovate[bot]", "dependabot"}, Deployments: true,
 		},
-		KeyFile:   "/etc/registry-build/key",
-		Policy:    []Policy{{Repositories: []string{"acme/*"}, Images: []string{"registry.example.com/shared/*"}}},
+		KeyFile: "/etc/registry-build/key",
+		Policy: []Policy{
+			{
+				Repositories: []string{"acme/*"}, Images: []string{"registry.example.com/shared/*"}, Credentials: []string{"npm-token", "acme-*"},
+				Workloads: []string{"prod/shop/deployment/api", "dev/*"}, Manifests: []string{"github:acme/deploy", "https://git.example.com/acme/*"},
+			},
+			{Repositories: []string{"acme/shop"}, Credentials: []string{"smtp"}},
+		},
 		Limits:    Limits{Concurrency: 8, PerRepository: 2, BuildTimeout: 90 * time.Minute, MaxAttempts: 5},
 		Retention: Retention{Events: 7 * 24 * time.Hour, Builds: 36 * time.Hour, Logs: 36 * time.Hour},
 		Triggers:  TriggerNet{AllowPrivate: true, AllowHosts: []string{"hooks.lan", "*.example.com", "10.0.0.0/8", "::1"}},
+		Operators: fullOperators(t),
+		Clusters:  []Cluster{{Name: "prod", Kubeconfig: "prod-kubeconfig", Context: "admin@prod"}, {Name: "here", InCluster: true}},
 		Timezone:  "Europe/Berlin",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// fullOperators are the triggers of testdata/server/ok/full.yml.
+func fullOperators(t *testing.T) []ServerTrigger {
+	t.Helper()
+	tags, err := ParseTagSelector("latest;stable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pushed := []Outcome{OnPushed}
+	return []ServerTrigger{
+		{Images: []string{"acme/*"}, Trigger: Trigger{
+			Name: "server.audit", Tags: tags, On: []Outcome{OnPushed, OnFailed}, Environment: "production", Operator: true, Pos: Position{52, 7},
+			Webhook: &Webhook{URL: "https://audit.example.com/hook", Credential: "audit-secret", Format: FormatCloudEvents},
+		}},
+		{Images: []string{"acme/shop"}, Trigger: Trigger{
+			Name: "server.roll-out", On: pushed, Operator: true, Pos: Position{58, 7},
+			Kubernetes: &Kubernetes{Cluster: "prod", Namespace: "shop", Kind: Deployment, Name: "shop"},
+		}},
+		{Images: []string{"acme/shop"}, Trigger: Trigger{
+			Name: "server.manifests", On: pushed, Operator: true, Pos: Position{61, 7},
+			GitOps: &GitOps{Repository: "github:acme/deploy", File: "shop/values.yaml", Helm: "image"},
+		}},
+		{Images: []string{"*"}, Trigger: Trigger{
+			Name: "server.mail", On: []Outcome{OnFailed}, Operator: true, Pos: Position{64, 7},
+			Chat: &Chat{Credential: "smtp", To: []string{"ops@example.com"}},
+		}},
 	}
 }
 

@@ -41,13 +41,13 @@ func (r *reader) server(root *yaml.Node, s *Server) {
 		"registry": func(v *yaml.Node) { r.registry(v, &s.Registry) },
 		"tokens":   func(v *yaml.Node) { s.Tokens = r.tokens(v) },
 		"forges":   func(v *yaml.Node) { r.forges(v, s) },
-		"clusters": r.later("Kubernetes clusters are"),
+		"clusters": func(v *yaml.Node) { s.Clusters = r.clusters(v) },
 		"policy": func(v *yaml.Node) {
 			s.Policy = each(r, v, "policy", `[{repositories: […], images: […]}]`, r.policy)
 		},
 		"limits":    func(v *yaml.Node) { r.limits(v, &s.Limits) },
 		"retention": func(v *yaml.Node) { r.retention(v, &s.Retention) },
-		"triggers":  func(v *yaml.Node) { r.triggerNet(v, &s.Triggers) },
+		"triggers":  func(v *yaml.Node) { r.serverTriggers(v, s) },
 		"timezone":  func(v *yaml.Node) { s.Timezone = r.timezone(v) },
 		"credentials": func(v *yaml.Node) {
 			r.section(v, "credentials", fields{
@@ -55,6 +55,7 @@ func (r *reader) server(root *yaml.Node, s *Server) {
 			})
 		},
 	})
+	r.knownClusters(s)
 }
 
 // each reads every entry of a list.
@@ -181,7 +182,7 @@ func (r *reader) tokens(v *yaml.Node) []Token {
 func (r *reader) scopes(v *yaml.Node) []string {
 	var out []string
 	for _, n := range r.list(v, "scopes", "[git:read, registry:pull]") {
-		s, ok := r.oneOf(n, "scopes", ScopeGitRead, ScopeGitWrite, ScopeRegistryPull, ScopeRegistryPush, ScopeAPI)
+		s, ok := r.oneOf(n, "scopes", ScopeGitRead, ScopeGitWrite, ScopeRegistryPull, ScopeRegistryPush, ScopeAPI, ScopeNotify)
 		if ok && slices.Contains(out, s) {
 			r.errorf(n, "%s stands twice; remove one", r.show(n))
 		}
@@ -208,22 +209,6 @@ func (r *reader) forges(v *yaml.Node, s *Server) {
 	r.section(v, "forges", fs)
 }
 
-func (r *reader) policy(n *yaml.Node) Policy {
-	var p Policy
-	seen, ok := r.section(n, "policy[]", fields{
-		"repositories": func(v *yaml.Node) { p.Repositories = r.checkedList(v, "repositories", `["acme/*"]`, checkGlob) },
-		"images": func(v *yaml.Node) {
-			p.Images = r.checkedList(v, "images", `["registry.example.com/shared/*"]`, checkGlob)
-		},
-	})
-	for _, k := range []string{"repositories", "images"} {
-		if ok && seen[k] == nil {
-			r.errorf(n, "the policy has no %s; it says which repositories may push to which images", k)
-		}
-	}
-	return p
-}
-
 func (r *reader) limits(v *yaml.Node, l *Limits) {
 	r.section(v, "limits", fields{
 		"concurrency":   func(v *yaml.Node) { l.Concurrency = r.count(v, "concurrency") },
@@ -238,13 +223,6 @@ func (r *reader) retention(v *yaml.Node, t *Retention) {
 		"events": func(v *yaml.Node) { t.Events = r.duration(v, "events", time.Hour) },
 		"builds": func(v *yaml.Node) { t.Builds = r.duration(v, "builds", time.Hour) },
 		"logs":   func(v *yaml.Node) { t.Logs = r.duration(v, "logs", time.Hour) },
-	})
-}
-
-func (r *reader) triggerNet(v *yaml.Node, t *TriggerNet) {
-	r.section(v, "triggers", fields{
-		"allowPrivate": func(v *yaml.Node) { t.AllowPrivate, _ = r.boolean(v, "allowPrivate") },
-		"allowHosts":   func(v *yaml.Node) { t.AllowHosts = r.checkedList(v, "allowHosts", "[hooks.lan]", checkTarget) },
 	})
 }
 

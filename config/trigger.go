@@ -1,12 +1,10 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"net/url"
+	"maps"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -31,6 +29,12 @@ func CheckCredentialName(s string) error {
 	return nil
 }
 
+// maker says whose triggers are read: those of a build file, or the operator's.
+type maker struct {
+	section  string // for keys and messages
+	operator bool
+}
+
 func (r *reader) triggers(v *yaml.Node) []Trigger {
 	nodes := r.list(v, "triggers", `[{name: audit, webhook: {url: "https://…"}}]`)
 	if len(nodes) > maxTriggers {
@@ -40,57 +44,79 @@ func (r *reader) triggers(v *yaml.Node) []Trigger {
 	var out []Trigger
 	names := map[string]int{}
 	for _, n := range nodes {
-		t, nameKey := r.trigger(n)
-		if t.Name != "" {
-			if line, ok := names[t.Name]; ok {
-				r.errorf(nameKey, "the name %q is taken by the trigger in line %d; choose another", t.Name, line)
-			} else {
-				names[t.Name] = nameKey.Line
-			}
-		}
-		out = append(out, t)
+		out = append(out, r.trigger(n, maker{section: "images[].triggers[]"}, names, nil))
 	}
 	return out
 }
 
-func (r *reader) trigger(n *yaml.Node) (Trigger, *yaml.Node) {
+// actions are the keys that say what a trigger does.
+func actions() []string { return []string{"webhook", "kubernetes", "gitops", "chat"} }
+
+// trigger reads one trigger; more are the keys that only its maker's have.
+func (r *reader) trigger(n *yaml.Node, by maker, names map[string]int, more fields) Trigger {
 	t := Trigger{On: []Outcome{OnPushed}, Pos: position(n)}
-	seen, ok := r.section(n, "images[].triggers[]", fields{
+	fs := fields{
 		"name":        func(v *yaml.Node) { t.Name, _ = r.word(v, "name", triggerName, triggerNameRule) },
 		"tags":        func(v *yaml.Node) { t.Tags = r.tagSelector(v) },
 		"on":          func(v *yaml.Node) { t.On = r.outcomes(v) },
-		"webhook":     func(v *yaml.Node) { t.Webhook = r.webhook(v) },
-		"environment": func(v *yaml.Node) { t.Environment = r.checked(v, "environment", checkEnvironment) },
-		"kubernetes":  r.later("Kubernetes triggers are"),
-		"chat":        r.later("chat triggers are"),
-	})
+		"environment": func(v *yaml.Node) { t.Environment = r.environment(v) },
+		"webhook":     func(v *yaml.Node) { t.Webhook = r.webhook(v, by) },
+		"kubernetes":  func(v *yaml.Node) { t.Kubernetes = r.kubernetes(v, by) },
+		"gitops":      func(v *yaml.Node) { t.GitOps = r.gitops(v, by) },
+		"chat":        func(v *yaml.Node) { t.Chat = r.chat(v, by) },
+	}
+	maps.Copy(fs, more)
+	seen, ok := r.section(n, by.section, fs)
 	if !ok {
-		return t, nil
+		return t
 	}
 	if seen["name"] == nil {
 		r.errorf(n, `the trigger has no name; write name: and %s`, triggerNameRule)
+	} else if t.Name != "" {
+		if line, ok := names[t.Name]; ok {
+			r.errorf(seen["name"], "the name %q is taken by the trigger in line %d; choose another", t.Name, line)
+		} else {
+			names[t.Name] = seen["name"].Line
+		}
 	}
-	actions := 0
-	for _, a := range []string{"webhook", "kubernetes", "chat"} {
+	var does []string
+	for _, a := range actions() {
 		if seen[a] != nil {
-			actions++
+			does = append(does, a)
 		}
 	}
 	switch {
-	case actions == 0:
-		r.errorf(n, `the trigger does nothing; write webhook: {url: "https://…"}`)
-	case actions > 1:
+	case len(does) == 0:
+		r.errorf(n, `the trigger does nothing; write webhook: {url: "https://…"}, or kubernetes, gitops or chat`)
+	case len(does) > 1:
 		r.errorf(n, "a trigger does one thing; write a trigger for each")
+	default:
+		r.listens(seen["on"], does[0], t)
 	}
-	return t, seen["name"]
+	return t
 }
 
-// checkEnvironment says why a name cannot be a deployment environment's.
-func checkEnvironment(s string) error {
-	if n := utf8.RuneCountInString(s); n < 1 || n > 100 || strings.TrimSpace(s) != s || strings.ContainsFunc(s, unicode.IsControl) {
-		return fmt.Errorf("%s cannot be an environment: 1 to 100 characters on one line, without spaces around them", quote(s))
+// listens checks that what a trigger does can be done when it fires: without
+// a new image there is nothing to roll out.
+func (r *reader) listens(on *yaml.Node, does string, t Trigger) {
+	if on == nil || !slices.ContainsFunc(t.On, func(o Outcome) bool { return o != OnPushed }) {
+		return
 	}
-	return nil
+	switch {
+	case does == "kubernetes" || does == "gitops":
+		r.errorf(on, `a %s trigger rolls out the image that was pushed, so its "on" is [pushed]; leave it out, and tell people of the rest by another trigger`, does)
+	case t.Webhook != nil && t.Webhook.Format == FormatDockerHub:
+		r.errorf(on, `a webhook of Docker Hub tells of a push and of nothing else, so the "on" of format dockerhub is [pushed]; leave it out, or choose another format`)
+	}
+}
+
+// environment is the name of a forge's deployment environment.
+func (r *reader) environment(v *yaml.Node) string {
+	s, ok := r.text(v, `"environment"`)
+	if n := utf8.RuneCountInString(s); ok && (n < 1 || n > 100 || strings.TrimSpace(s) != s || strings.ContainsFunc(s, unicode.IsControl)) {
+		r.errorf(v, "environment: %s cannot be an environment: 1 to 100 characters on one line, without spaces around them", r.show(v))
+	}
+	return s
 }
 
 func (r *reader) tagSelector(v *yaml.Node) TagSelector {
@@ -116,7 +142,9 @@ func (r *reader) tagSelector(v *yaml.Node) TagSelector {
 		}
 		sel, err = ParseTagSelector(s)
 	}
-	if err != nil {
+	if _, replaced := r.written[v]; err != nil && replaced { // the sentence would quote it
+		r.errorf(v, "%s selects no tags; write all, one;two, [one, two] or a regular expression between slashes", r.show(v))
+	} else if err != nil {
 		r.errorIn(v, err)
 	}
 	return sel
@@ -136,51 +164,4 @@ func (r *reader) outcomes(v *yaml.Node) []Outcome {
 		out = append(out, Outcome(s))
 	}
 	return out
-}
-
-func (r *reader) webhook(v *yaml.Node) *Webhook {
-	w := &Webhook{}
-	seen, ok := r.section(v, "images[].triggers[].webhook", fields{
-		"url": func(v *yaml.Node) {
-			s, ok := r.text(v, `"url"`)
-			if !ok {
-				return
-			}
-			if err := CheckWebhookURL(s); err != nil {
-				r.errorf(v, "url: %s", err)
-			}
-			w.URL = s
-		},
-		"credential": func(v *yaml.Node) { w.Credential, _ = r.word(v, "credential", credentialName, credentialNameRule) },
-	})
-	if ok && seen["url"] == nil {
-		r.errorf(v, `the webhook has no url; write webhook: {url: "https://…"}`)
-	}
-	return w
-}
-
-// CheckWebhookURL says in one sentence why an address cannot be a webhook's.
-// It never quotes the address: people put secrets into them. Whether the
-// address may be reached is for the one who dials.
-func CheckWebhookURL(s string) error {
-	if strings.Contains(s, "${") {
-		return errors.New("variables are not replaced in an address; the build is in the body of the request")
-	}
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || len(s) > 2048:
-		return errors.New("the address is not valid; write https://host/path, at most 2048 characters")
-	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
-		return errors.New("the address must begin with https:// (or http://, which anybody on the way can read) and a host")
-	case u.User != nil:
-		return errors.New("the address holds a user name or password, which everybody who reads the file can see; remove it and name a credential")
-	case u.Fragment != "":
-		return errors.New(`the address has a "#" part, which is never sent; remove it`)
-	}
-	if p := u.Port(); p != "" {
-		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 {
-			return errors.New("the port in the address is not one of 1 to 65535")
-		}
-	}
-	return nil
 }
