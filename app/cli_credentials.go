@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/builder/credential"
 )
 
@@ -47,7 +48,7 @@ func credentialsSet(s streams) *cobra.Command {
 	for _, k := range credential.Kinds() {
 		kinds = append(kinds, string(k))
 	}
-	c.Flags().StringVar(&kind, "kind", kinds[0], "one of: "+strings.Join(kinds, ", "))
+	c.Flags().StringVar(&kind, "kind", string(builder.KindToken), "one of: "+strings.Join(kinds, ", "))
 	c.Flags().StringVar(&file, "file", "", "`file` that holds the value (default: standard input)")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		in := s.in
@@ -59,7 +60,7 @@ func credentialsSet(s streams) *cobra.Command {
 			defer opened.Close()
 			in = opened
 		}
-		value, err := credential.ReadValue(in)
+		fields, err := credential.ReadFields(builder.CredentialKind(kind), in)
 		if err != nil {
 			return err
 		}
@@ -67,7 +68,7 @@ func credentialsSet(s streams) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := store.Set(c.Context(), args[0], credential.Credential{Kind: credential.Kind(kind), Value: value}); err != nil {
+		if err := store.Set(c.Context(), builder.Credential{Name: args[0], Kind: builder.CredentialKind(kind), Fields: fields}); err != nil {
 			return err
 		}
 		fmt.Fprintf(s.out, "%s (%s) is kept\n", args[0], kind)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/builder/credential"
 	"github.com/registry-build/registry-build/handlers/forge/github"
 )
@@ -96,7 +97,7 @@ func TestGitHubSetup(t *testing.T) {
 			func(s *site) { s.t.Setenv("APP_KEY", testKey(s.t)) }, 0, "There is a GitHub App already: 9\n", ""},
 		"what is kept is no app": {"", func(s *site) {
 			keep(s)
-			s.identities().set(s.t, githubApp, credential.KindToken, "no app at all")
+			s.identities().set(s.t, githubApp, builder.KindToken, "no app at all")
 		}, 1, "", "credential github-app: "},
 		"the server file is wrong": {"forges: {github: {ap: 9}}\n", func(*site) {}, 1, "", `unknown key "ap"; did you mean "api"`},
 	} {

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/builder/buildkit/buildkittest"
-	"github.com/registry-build/registry-build/builder/credential"
 )
 
 func testKey(t *testing.T) string {
@@ -170,7 +170,7 @@ func TestDoctorOfAnAppThatCannotBeRead(t *testing.T) {
 	if err := i.keep(t.Context(), made); err != nil {
 		t.Fatal(err)
 	}
-	i.set(t, githubApp, credential.KindToken, "no app at all")
+	i.set(t, githubApp, builder.KindToken, "no app at all")
 	_, out, _ := s.types("doctor")
 	finds(t, out, "mend  the GitHub App's key cannot be read", "registry-build credentials rm github-app")
 }

@@ -72,7 +72,7 @@ func (i *identities) read(ctx context.Context) (github.Identity, error) {
 		if err != nil {
 			return github.Identity{}, err
 		}
-		values[name] = c.Value
+		values[name] = c.Value()
 	}
 	var n named
 	if err := json.Unmarshal([]byte(values[githubApp]), &n); err != nil {
@@ -82,7 +82,7 @@ func (i *identities) read(ctx context.Context) (github.Identity, error) {
 		Secrets: []string{values[githubHook]}, ClientSecret: values[githubClient]}
 	next, err := i.store.Get(ctx, githubNext)
 	if err == nil {
-		id.Secrets = append(id.Secrets, next.Value)
+		id.Secrets = append(id.Secrets, next.Value())
 	} else if !errors.Is(err, builder.ErrNotFound) {
 		return github.Identity{}, err
 	}
@@ -97,14 +97,14 @@ func (i *identities) keep(ctx context.Context, id github.Identity) error {
 	}
 	for _, c := range []struct {
 		name, value string
-		kind        credential.Kind
+		kind        builder.CredentialKind
 	}{
-		{githubKey, id.Key, credential.KindToken},
-		{githubHook, id.Secrets[0], credential.KindSigningSecret},
-		{githubClient, id.ClientSecret, credential.KindToken},
-		{githubApp, string(n), credential.KindToken},
+		{githubKey, id.Key, builder.KindToken},
+		{githubHook, id.Secrets[0], builder.KindSigningSecret},
+		{githubClient, id.ClientSecret, builder.KindToken},
+		{githubApp, string(n), builder.KindToken},
 	} {
-		if err := i.store.Set(ctx, c.name, credential.Credential{Kind: c.kind, Value: c.value}); err != nil {
+		if err := i.store.Set(ctx, builder.Credential{Name: c.name, Kind: c.kind, Fields: map[string]string{builder.FieldValue: c.value}}); err != nil {
 			return fmt.Errorf("keep the GitHub App: %w", err)
 		}
 	}

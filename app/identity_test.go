@@ -29,9 +29,9 @@ func process(t *testing.T, dir string) *identities {
 	return &identities{store: store}
 }
 
-func (i *identities) set(t *testing.T, name string, kind credential.Kind, value string) {
+func (i *identities) set(t *testing.T, name string, kind builder.CredentialKind, value string) {
 	t.Helper()
-	if err := i.store.Set(t.Context(), name, credential.Credential{Kind: kind, Value: value}); err != nil {
+	if err := i.store.Set(t.Context(), builder.Credential{Name: name, Kind: kind, Fields: map[string]string{builder.FieldValue: value}}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -78,12 +78,12 @@ func TestIdentityIsSeenByOtherProcesses(t *testing.T) {
 
 		// The webhook's secret is changed: both are taken while that lasts.
 		const next = "the webhook's second secret"
-		one.set(t, githubNext, credential.KindSigningSecret, next)
+		one.set(t, githubNext, builder.KindSigningSecret, next)
 		time.Sleep(identityAge)
 		changing := made
 		changing.Secrets = []string{made.Secrets[0], next}
 		other.is(t, changing)
-		one.set(t, githubHook, credential.KindSigningSecret, next)
+		one.set(t, githubHook, builder.KindSigningSecret, next)
 		if err := one.store.Remove(t.Context(), githubNext); err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func TestIdentityIsSeenByOtherProcesses(t *testing.T) {
 		changed.Secrets = []string{next}
 		other.is(t, changed)
 
-		one.set(t, githubKey, credential.KindToken, "another key")
+		one.set(t, githubKey, builder.KindToken, "another key")
 		time.Sleep(identityAge)
 		changed.Key = "another key"
 		other.is(t, changed)
@@ -109,11 +109,11 @@ func TestIdentityIsSeenByOtherProcesses(t *testing.T) {
 // created.
 func TestIdentityThatIsHalfWritten(t *testing.T) {
 	dir := t.TempDir()
-	process(t, dir).set(t, githubKey, credential.KindToken, "a key without an app")
+	process(t, dir).set(t, githubKey, builder.KindToken, "a key without an app")
 	process(t, dir).isNobody(t)
-	process(t, dir).set(t, githubHook, credential.KindSigningSecret, "a secret without an app")
+	process(t, dir).set(t, githubHook, builder.KindSigningSecret, "a secret without an app")
 	process(t, dir).isNobody(t)
-	process(t, dir).set(t, githubClient, credential.KindToken, "a client's secret")
+	process(t, dir).set(t, githubClient, builder.KindToken, "a client's secret")
 	process(t, dir).isNobody(t)
 	if err := process(t, dir).keep(t.Context(), made); err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func TestIdentityThatSomebodyOverwrote(t *testing.T) {
 	if err := p.keep(t.Context(), made); err != nil {
 		t.Fatal(err)
 	}
-	p.set(t, githubApp, credential.KindToken, "what is this")
+	p.set(t, githubApp, builder.KindToken, "what is this")
 	p = &identities{store: p.store}
 	_, err := p.Identity(t.Context())
 	if err == nil || errors.Is(err, builder.ErrNotFound) || !strings.Contains(err.Error(), "credential github-app: ") || !strings.Contains(err.Error(), "registry-build credentials rm github-app") {
@@ -171,8 +171,8 @@ func TestSignersKeepTheAppsSecrets(t *testing.T) {
 	if err := p.keep(t.Context(), made); err != nil {
 		t.Fatal(err)
 	}
-	p.set(t, githubNext, credential.KindSigningSecret, "the webhook's second secret")
-	p.set(t, "github-apprentice", credential.KindSigningSecret, "a secret of somebody's")
+	p.set(t, githubNext, builder.KindSigningSecret, "the webhook's second secret")
+	p.set(t, "github-apprentice", builder.KindSigningSecret, "a secret of somebody's")
 	s := signers{p.store}
 	for _, name := range []string{githubHook, githubNext, githubKey, githubApp} {
 		if secret, err := s.SigningSecret(t.Context(), name); err == nil || secret != "" || !strings.Contains(err.Error(), "GitHub App's own") {

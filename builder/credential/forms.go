@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/url"
 	"strings"
+
+	"github.com/registry-build/registry-build/builder"
 )
 
 const (
@@ -16,33 +18,147 @@ const (
 	shortestCode = 6
 )
 
-// forms lists every text in which a value would be recognised.
+// leastBlock is the least of a line inside PEM armour: a shorter one, which
+// only ends a block, tells nothing and may stand in ordinary text.
+const leastBlock = 8
+
+// forms lists every text in which a value would be recognised, and each of its
+// lines: a log shows one at a time, with a prefix before each.
 func forms(value string) []string {
+	return append(wholeForms(value), lineForms(value)...)
+}
+
+// wholeForms are those of the value in one piece.
+func wholeForms(value string) []string {
 	var out []string
-	add := func(minimum int, texts ...string) {
-		for _, s := range texts {
-			if len(s) >= minimum {
-				out = append(out, s)
-			}
-		}
-	}
 	// White space around a value tells nothing, and a pattern that begins with
 	// a line break would hold back the end of every line.
 	value = strings.TrimSpace(value)
 	if len(value) < shortest {
 		return nil
 	}
-	add(shortest, value)
-	if strings.Contains(value, "\n") {
-		// A log shows one line at a time, with a prefix before each.
-		for line := range strings.SplitSeq(value, "\n") {
-			add(shortest, strings.TrimSpace(line))
+	out = atLeast(out, shortest, value)
+	out = atLeast(out, shortestCode, base64Forms(value)...)
+	out = atLeast(out, shortestCode, base64Forms(value+"\n")...) // echo "$SECRET" | base64
+	out = atLeast(out, shortestCode, urlForms(value)...)
+	return atLeast(out, shortestCode, jsonForms(value)...)
+}
+
+// lineForms are the lines of a value that has several. The armour of a PEM
+// block is no secret and stands in many a log; what it holds is one, with its
+// line breaks and without.
+func lineForms(value string) []string {
+	value = strings.TrimSpace(value)
+	if !strings.Contains(value, "\n") {
+		return nil
+	}
+	var out []string
+	var block strings.Builder
+	inside := false
+	for line := range strings.SplitSeq(value, "\n") {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "-----BEGIN ") && strings.HasSuffix(line, "-----"):
+			inside = true
+			block.Reset()
+		case strings.HasPrefix(line, "-----END ") && strings.HasSuffix(line, "-----"):
+			inside = false
+			out = atLeast(out, leastBlock, block.String())
+		case inside:
+			block.WriteString(line)
+			out = atLeast(out, leastBlock, line)
+		default:
+			out = atLeast(out, shortest, line)
 		}
 	}
-	add(shortestCode, base64Forms(value)...)
-	add(shortestCode, base64Forms(value+"\n")...) // echo "$SECRET" | base64
-	add(shortestCode, urlForms(value)...)
-	add(shortestCode, jsonForms(value)...)
+	return out
+}
+
+// forms are those of everything in the credential that is secret.
+func (e entry) forms() []string {
+	f, err := formOf(e.Kind, e.Fields[builder.FieldService])
+	if err != nil { // of a later version: all of it
+		var out []string
+		for _, v := range e.Fields {
+			out = append(out, forms(v)...)
+		}
+		return out
+	}
+	var out []string
+	for _, field := range f.fields {
+		value := e.Fields[field.Name]
+		switch {
+		case !field.Secret:
+		case e.Kind == builder.KindKubeconfig:
+			out = append(out, kubeForms(value)...)
+		case field.Name == builder.FieldURL:
+			out = append(out, addressForms(value)...)
+		default:
+			out = append(out, forms(value)...)
+		}
+	}
+	if password := e.Fields[builder.FieldPassword]; password != "" {
+		out = append(out, pairForms(e.Fields[builder.FieldUsername], password)...)
+	}
+	if key := e.Fields[builder.FieldSecretKey]; key != "" {
+		out = append(out, pairForms(e.Fields[builder.FieldSecretID], key)...)
+	}
+	return out
+}
+
+// kubeForms are those of a kubeconfig as a whole and of its secret parts. Its
+// other lines are ordinary text: "kind: Config" stands in many a log.
+func kubeForms(value string) []string {
+	out := wholeForms(value)
+	values, pairs := kubeSecrets(value)
+	for _, v := range values {
+		out = append(out, forms(v)...)
+	}
+	for _, p := range pairs {
+		out = append(out, pairForms(p[0], p[1])...)
+	}
+	return out
+}
+
+// pairForms are a user name and its password as HTTP's Basic login has them.
+func pairForms(name, password string) []string {
+	return atLeast(nil, shortestCode, base64Forms(name+":"+password)...)
+}
+
+// leastPath is the least of an address's path that is hidden without its host,
+// and of the path's last element: a shorter one is a word.
+const leastPath = 16
+
+// addressForms are those of an address whose path or query is the key: clients
+// and servers log these without the host.
+func addressForms(value string) []string {
+	out := forms(value)
+	u, err := url.Parse(value)
+	if err != nil {
+		return out
+	}
+	path := u.EscapedPath()
+	for _, s := range []string{u.RequestURI(), path[strings.LastIndexByte(path, '/')+1:]} {
+		if len(s) >= leastPath {
+			out = append(out, wholeForms(s)...)
+		}
+	}
+	for _, values := range u.Query() {
+		for _, v := range values {
+			if len(v) >= leastSecret {
+				out = append(out, wholeForms(v)...)
+			}
+		}
+	}
+	return out
+}
+
+func atLeast(out []string, minimum int, texts ...string) []string {
+	for _, s := range texts {
+		if len(s) >= minimum {
+			out = append(out, s)
+		}
+	}
 	return out
 }
 

@@ -25,7 +25,12 @@ func NewRedactor(values ...string) *Redactor {
 	for _, v := range values {
 		patterns = append(patterns, forms(v)...)
 	}
-	if patterns == nil {
+	return redactorOf(patterns)
+}
+
+// redactorOf hides the texts as they are.
+func redactorOf(patterns []string) *Redactor {
+	if len(patterns) == 0 {
 		return &Redactor{}
 	}
 	return &Redactor{auto: newAutomaton(patterns)}

@@ -30,7 +30,7 @@ func TestRedactorString(t *testing.T) {
 		"prefix of other":  {[]string{"abcd", "abcdefgh"}, "abcdefg", "***efg"},
 		"repeated":         {[]string{"aaaa"}, "aaaaaaa b aaa", "*** b aaa"},
 		"whole lines":      {[]string{pem}, pem, "***\r\n"},
-		"each line":        {[]string{pem}, "1 -----BEGIN KEY-----\n2 MIIEowIBAAKCAQEA\n3 abc\n4 q83vEjRWeJC", "1 ***\n2 ***\n3 abc\n4 ***"},
+		"each line":        {[]string{pem}, "1 -----BEGIN KEY-----\n2 MIIEowIBAAKCAQEA\n3 abc\n4 q83vEjRWeJC", "1 -----BEGIN KEY-----\n2 ***\n3 abc\n4 ***"},
 		"query":            {[]string{"p@ss w/rd+"}, "?k=" + url.QueryEscape("p@ss w/rd+") + "&", "?k=***&"},
 		"path":             {[]string{"p@ss w/rd+"}, "/" + url.PathEscape("p@ss w/rd+") + "/", "/***/"},
 		"lower escapes":    {[]string{"p@ss w/rd+"}, "p%40ss+w%2frd%2b", "***"},

@@ -3,15 +3,18 @@ package credential
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"filippo.io/age"
 	"github.com/gofrs/flock"
 
 	"github.com/registry-build/registry-build/builder"
@@ -24,30 +27,51 @@ const (
 	keyName   = "credentials.key"
 )
 
-// Store keeps named credentials in one encrypted file. Every call reads the
-// file, so what `credentials set` writes is seen at once by a running server;
-// writers take turns by a file lock. All methods may be called concurrently,
-// by several processes too.
+// Store keeps named credentials in one encrypted file. What `credentials set`
+// and `credentials rotate` write is seen at once by a running server; what
+// was decrypted stays in memory until the file is another one. Writers take
+// turns by a file lock. All methods may be called concurrently, by several
+// processes too.
 type Store struct {
-	dir string
-	key *age.X25519Identity
-	now func() time.Time
+	dir     string
+	keyFile string
+	now     func() time.Time
+	disk    disk
+
+	mu      sync.Mutex // of what follows, while a file is opened
+	keys    keys       // as last read; the file may have others by now
+	current atomic.Pointer[snapshot]
+	uses    uses
 }
 
 // Info is what may be shown of a credential.
 type Info struct {
-	Name      string    `json:"name"`
-	Kind      Kind      `json:"kind"`
-	CreatedAt time.Time `json:"createdAt"`
-	UpdatedAt time.Time `json:"updatedAt"` // of the value
+	Name      string                 `json:"name"`
+	Kind      builder.CredentialKind `json:"kind"`
+	CreatedAt time.Time              `json:"createdAt"`
+	UpdatedAt time.Time              `json:"updatedAt"` // of the value
+	Uses      []Use                  `json:"uses"`      // the latest first, each user once
 }
 
 // entry is the stored record.
 type entry struct {
-	Kind      Kind      `json:"kind"`
-	Value     string    `json:"value"`
-	CreatedAt time.Time `json:"createdAt"`
-	UpdatedAt time.Time `json:"updatedAt"`
+	Kind      builder.CredentialKind `json:"kind"`
+	Version   string                 `json:"version,omitempty"`
+	Fields    map[string]string      `json:"fields,omitempty"`
+	Value     string                 `json:"value,omitempty"` // before there were fields
+	CreatedAt time.Time              `json:"createdAt"`
+	UpdatedAt time.Time              `json:"updatedAt"`
+}
+
+// current is the entry as this version writes it.
+func (e entry) current() entry {
+	if e.Fields == nil {
+		e.Fields = map[string]string{builder.FieldValue: e.Value}
+	}
+	if e.Value = ""; e.Version == "" { // every value had a time of its own
+		e.Version = "t" + strconv.FormatInt(e.UpdatedAt.UnixNano(), 36)
+	}
+	return e
 }
 
 // Open opens the store in dir, and makes both dir and the key on first use.
@@ -60,65 +84,97 @@ func Open(dir, keyFile string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open credentials: %w", err)
 	}
-	s := &Store{dir: dir, now: time.Now}
+	s := &Store{dir: dir, keyFile: keyFile, now: time.Now}
 	unlock, err := s.lock(context.Background())
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	s.key, err = loadKey(keyFile)
+	s.keys, err = loadKeys(keyFile)
 	if !errors.Is(err, os.ErrNotExist) {
 		return s, err
 	}
 	if _, err := os.Lstat(s.path()); err == nil {
-		return nil, fmt.Errorf("credential key %s is not there, and %s needs it: put the key back, or remove that file and set the credentials again", keyFile, s.path())
+		return nil, s.keyLost()
 	}
-	s.key, err = createKey(keyFile)
+	s.keys, err = createKey(s.disk, keyFile)
+	if errors.Is(err, os.ErrExist) { // another process was first
+		s.keys, err = loadKeys(keyFile)
+	}
 	return s, err
 }
 
-// Set adds the credential or replaces it. Errors are sentences for the person
-// who sets it.
-func (s *Store) Set(ctx context.Context, name string, c Credential) error {
-	if err := config.CheckCredentialName(name); err != nil {
+func (s *Store) keyLost() error {
+	return fmt.Errorf("credential key %s is not there, and %s needs it: put the key back, or remove that file and set the credentials again", s.keyFile, s.path())
+}
+
+// Set adds the credential or replaces it; its Version is made here. Errors are
+// sentences for the person who sets it.
+func (s *Store) Set(ctx context.Context, c builder.Credential) error {
+	if err := config.CheckCredentialName(c.Name); err != nil {
 		return err
 	}
-	if err := c.check(); err != nil {
-		return fmt.Errorf("credential %s: %w", name, err)
+	if err := Check(c); err != nil {
+		return fmt.Errorf("credential %s: %w", c.Name, err)
 	}
 	return s.change(ctx, func(all map[string]entry) error {
 		now := s.now().UTC()
-		e := entry{Kind: c.Kind, Value: c.Value, CreatedAt: now, UpdatedAt: now}
-		if old, ok := all[name]; ok {
+		e := entry{Kind: c.Kind, Version: rand.Text(), Fields: maps.Clone(c.Fields), CreatedAt: now, UpdatedAt: now}
+		if old, ok := all[c.Name]; ok {
 			e.CreatedAt = old.CreatedAt
 		}
-		all[name] = e
+		all[c.Name] = e
 		return nil
 	})
 }
 
-// Remove drops the credential; builder.ErrNotFound when there is none.
+// Remove drops the credential and who used it; builder.ErrNotFound when there
+// is none.
 func (s *Store) Remove(ctx context.Context, name string) error {
-	return s.change(ctx, func(all map[string]entry) error {
+	err := s.change(ctx, func(all map[string]entry) error {
 		if _, ok := all[name]; !ok {
 			return notFound(name)
 		}
 		delete(all, name)
 		return nil
 	})
+	if err == nil {
+		s.forget(name)
+	}
+	return err
 }
 
 // Get returns the credential; builder.ErrNotFound when there is none.
-func (s *Store) Get(ctx context.Context, name string) (Credential, error) {
-	all, err := s.read(ctx)
+func (s *Store) Get(ctx context.Context, name string) (builder.Credential, error) {
+	snap, err := s.read(ctx)
 	if err != nil {
-		return Credential{}, err
+		return builder.Credential{}, err
 	}
-	e, ok := all[name]
+	e, ok := snap.all[name]
 	if !ok {
-		return Credential{}, notFound(name)
+		return builder.Credential{}, notFound(name)
 	}
-	return Credential{Kind: e.Kind, Value: e.Value}, nil
+	return e.credential(name), nil
+}
+
+func (e entry) credential(name string) builder.Credential {
+	return builder.Credential{Name: name, Kind: e.Kind, Version: e.Version, Fields: maps.Clone(e.Fields)}
+}
+
+// OfKind returns every credential of the kind, by name.
+func (s *Store) OfKind(ctx context.Context, kind builder.CredentialKind) ([]builder.Credential, error) {
+	snap, err := s.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []builder.Credential
+	for name, e := range snap.all {
+		if e.Kind == kind {
+			out = append(out, e.credential(name))
+		}
+	}
+	slices.SortFunc(out, func(a, b builder.Credential) int { return cmp.Compare(a.Name, b.Name) })
+	return out, nil
 }
 
 // SigningSecret returns the value of a credential of that kind; one of
@@ -128,37 +184,29 @@ func (s *Store) SigningSecret(ctx context.Context, name string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	if c.Kind != KindSigningSecret {
-		return "", fmt.Errorf("credential %s is a %s, and a %s is needed here", name, c.Kind, KindSigningSecret)
+	if c.Kind != builder.KindSigningSecret {
+		return "", fmt.Errorf("credential %s is a %s, and a %s is needed here", name, c.Kind, builder.KindSigningSecret)
 	}
-	return c.Value, nil
+	return c.Value(), nil
 }
 
 // List shows what there is, by name, without values.
 func (s *Store) List(ctx context.Context) ([]Info, error) {
-	all, err := s.read(ctx)
+	snap, err := s.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Info, 0, len(all))
-	for name, e := range all {
-		out = append(out, Info{Name: name, Kind: e.Kind, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt})
+	used := s.used()
+	out := make([]Info, 0, len(snap.all))
+	for name, e := range snap.all {
+		info := Info{Name: name, Kind: e.Kind, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt, Uses: used[name]}
+		if info.Uses == nil {
+			info.Uses = []Use{}
+		}
+		out = append(out, info)
 	}
 	slices.SortFunc(out, func(a, b Info) int { return cmp.Compare(a.Name, b.Name) })
 	return out, nil
-}
-
-// Redactor hides every value of the store as it stands now, and extra ones.
-func (s *Store) Redactor(ctx context.Context, extra ...string) (*Redactor, error) {
-	all, err := s.read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	values := slices.Clone(extra)
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		values = append(values, all[name].Value)
-	}
-	return NewRedactor(values...), nil
 }
 
 func notFound(name string) error {
@@ -176,50 +224,41 @@ func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 	return func() { _ = l.Close() }, nil
 }
 
-// change reads, edits and replaces the file under the lock.
+// change reads, edits and replaces the file under the lock, for the key that
+// the key file has now: it may be another one than when we began.
 func (s *Store) change(ctx context.Context, edit func(map[string]entry) error) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	all, err := s.read(ctx)
+	now, err := loadKeys(s.keyFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return s.keyLost()
+	}
 	if err != nil {
 		return err
 	}
+	snap, err := s.read(ctx)
+	if err != nil {
+		return err
+	}
+	all := maps.Clone(snap.all)
 	if err := edit(all); err != nil {
 		return err
 	}
-	data, err := encrypt(s.key, all)
+	return s.write(now, all)
+}
+
+// write replaces the store. Only for who holds the lock.
+func (s *Store) write(k keys, all map[string]entry) error {
+	data, err := k.encrypt(all)
 	if err != nil {
 		return fmt.Errorf("encrypt credentials: %w", err)
 	}
-	if err := replaceFile(s.path(), data); err != nil {
+	sweep(s.path())
+	if err := s.disk.replace(s.path(), data); err != nil {
 		return fmt.Errorf("write credentials: %w", err)
 	}
 	return nil
-}
-
-// read needs no lock: the file is only ever replaced whole.
-func (s *Store) read(ctx context.Context) (map[string]entry, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(s.path())
-	if errors.Is(err, os.ErrNotExist) {
-		return map[string]entry{}, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read credentials: %w", err)
-	}
-	defer f.Close()
-	all, err := decrypt(s.key, f)
-	if err != nil {
-		var wrong *age.NoIdentityMatchError
-		if errors.As(err, &wrong) {
-			return nil, fmt.Errorf("credentials in %s were encrypted with another key: put that key back, or remove the file and set them again", s.path())
-		}
-		return nil, fmt.Errorf("read credentials %s: %w", s.path(), err)
-	}
-	return all, nil
 }

@@ -148,7 +148,7 @@ func LoadOrCreateToken(path string) (token string, created bool, err error) {
 		return token, false, err
 	}
 	token, _ = GenerateToken()
-	switch err := createFile(path, []byte(token+"\n")); {
+	switch err := (disk{}).create(path, []byte(token+"\n")); {
 	case errors.Is(err, os.ErrExist): // another process was first
 		token, err = loadToken(path)
 		return token, false, err
