@@ -19,6 +19,8 @@ func (d *Dispatcher) decide(ctx context.Context, l *EventLease) (Decision, error
 		return d.pullChanged(ctx, l)
 	case PullClosed:
 		return d.pullClosed(ctx, l)
+	case ImagePushed:
+		return d.imagePushed(ctx, l.Event)
 	case MergeQueued:
 		// Its branch is made for this one commit, so there is nothing to be
 		// overtaken by, and no head worth keeping.
@@ -31,7 +33,7 @@ func (d *Dispatcher) decide(ctx context.Context, l *EventLease) (Decision, error
 func (d *Dispatcher) input(l *EventLease, e Event) PlanInput {
 	return PlanInput{
 		Event: e, Registry: d.Registry, Policy: d.Policy, Home: l.Home, Timezone: d.Timezone,
-		TagOwners: l.TagOwners, Last: l.Last, Paused: l.Paused,
+		TagOwners: l.TagOwners, Last: l.Last, Paused: l.Paused, Operators: d.Operators,
 	}
 }
 
@@ -115,7 +117,7 @@ func (d *Dispatcher) plan(ctx context.Context, l *EventLease, in PlanInput) (Dec
 	if !e.ByHand() && hasPaths(in.File) {
 		in.Changed, in.Compared = d.changed(ctx, c, l, e)
 	}
-	return Plan(in), nil
+	return d.planAmongOthers(ctx, in)
 }
 
 // maxSuggested is how many Dockerfiles a suggested build file names.

@@ -31,6 +31,8 @@ func Describe(r Record) string {
 		return describePushed(r)
 	case Failed:
 		return describeFailure(r.Failure)
+	case Pushed:
+		return describePlainPush(r)
 	case Skipped:
 		return oneLine("unchanged", r.Reason)
 	}
@@ -130,6 +132,17 @@ func describePushed(r Record) string {
 		return clip("pushed without a tag"+in+held, maxDescription)
 	}
 	return fit(tags, func(tags string) string { return "pushed " + tags + in + held })
+}
+
+func describePlainPush(r Record) string {
+	text := "pushed"
+	if r.Actor != "" {
+		text += " by " + clip(r.Actor, 40)
+	}
+	if len(r.Tags) == 0 {
+		return text
+	}
+	return fit(r.Tags, func(tags string) string { return text + ": " + tags })
 }
 
 func describeFailure(f *Failure) string {

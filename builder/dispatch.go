@@ -122,6 +122,14 @@ type Dispatcher struct {
 	Parallel  int              // repositories decided at the same time
 	Log       *slog.Logger
 
+	Registrations Registrations          // for images that people push themselves; nil: nothing comes of those
+	Operators     []config.ServerTrigger // the server file's triggers
+	Triggers      Triggers               // says which triggers a push sets off
+	// TagNames returns the digest that a tag of an image repository names now,
+	// ErrNotFound where it names none, so that what is told late sets nothing
+	// off. nil: what is told is believed.
+	TagNames func(ctx context.Context, destination, tag string) (digest string, err error)
+
 	// Seed is called when we are let into a repository. May be nil.
 	Seed func(ctx context.Context, repo Repository) error
 	// Left is called when we are shut out of one, so that rights that were

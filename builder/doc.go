@@ -32,6 +32,8 @@
 //	                  planned by hand, and an [Answer]; [ParseCommand] reads
 //	                  the line, [Commands] is the table
 //	installation      let in: heads seeded; shut out: everything ends
+//	somebody's own    nothing is built: the triggers that the default branch's
+//	push of an image  file has registered for it, and the operator's, fire
 //
 // # The states of a build
 //
@@ -42,6 +44,8 @@
 //	  ├──▶ cancelled (asked, or the ref is gone)
 //	  ├──▶ superseded (a newer push of the same image and ref was accepted)
 //	  └◀── lease lost or handed back: running | pushing -> queued, attempt + 1
+//
+//	pushed: the record of somebody's own push, which begins in it
 //
 // Terminal states are final: a rebuild is a new build, and a commit's status
 // shows the newest build of that image at that commit. Running and pushing

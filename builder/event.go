@@ -104,4 +104,5 @@ type Position struct {
 	Commit     string `json:"commit"`
 	Generation int64  `json:"generation"` // counts the force pushes of the ref
 	Seq        int64  `json:"seq"`
+	Digest     string `json:"digest,omitempty"` // of a tag: what it names there
 }

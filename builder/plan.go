@@ -42,8 +42,12 @@ type Decision struct {
 	// its file from now on, for what people push themselves.
 	Registers  bool           `json:"registers,omitempty"`
 	Registered []Registration `json:"registered,omitempty"`
-	Push       *Push          `json:"push,omitempty"` // of an ImagePushed that sets something off
-	DecidedAt  time.Time      `json:"decidedAt,omitzero"`
+	// Pushes are the records of an ImagePushed that sets something off: one for
+	// each source repository whose triggers are due, as each fires with its
+	// own rights.
+	Pushes    []Push    `json:"pushes,omitempty"`
+	Known     *KnownTag `json:"known,omitempty"` // … and what its tag names, as far as we know
+	DecidedAt time.Time `json:"decidedAt,omitzero"`
 }
 
 // Reason says why an image, or one of its rules, does not build for an event.

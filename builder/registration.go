@@ -29,6 +29,14 @@ type Registrations interface {
 	Pushed(ctx context.Context, destination, tag string) (digest string, err error)
 }
 
+// KnownTag is what a tag names from a decision on. Was is what it was known to
+// name when the decision was made: where that has changed, by a build that put
+// the tag meanwhile, the event is decided again.
+type KnownTag struct {
+	ImagePush
+	Was string `json:"was,omitempty"`
+}
+
 // Push is the record of somebody's own push: a build that nothing was built
 // in. It is kept and shown like one, in the state Pushed.
 type Push struct {
