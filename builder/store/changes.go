@@ -22,6 +22,11 @@ type changes struct {
 	Pause     map[string]string `json:"pause"`
 	Owners    map[string]string `json:"owners"`
 	Builds    []queuedBuild     `json:"builds"`
+	Pushes    []pushedBuild     `json:"pushes"`
+	Known     knownTag          `json:"known"`
+
+	Registers  bool         `json:"registers"`
+	Registered []registered `json:"registered"`
 }
 
 type queuedBuild struct {
@@ -37,6 +42,26 @@ type queuedBuild struct {
 	Level   string `json:"level"`
 }
 
+// pushedBuild is the record of somebody's own push, which has ended at once.
+type pushedBuild struct {
+	queuedBuild
+	State  string   `json:"state"`
+	Result string   `json:"result"`
+	Fire   []string `json:"fire"`
+}
+
+type knownTag struct {
+	Images string `json:"images"` // "": there is none
+	Tag    string `json:"tag"`
+	Digest string `json:"digest"`
+	Was    string `json:"was"`
+}
+
+type registered struct {
+	Images string `json:"images"`
+	Text   string `json:"text"`
+}
+
 // withdrawn is why builds end when the decision gives no reason.
 const withdrawn = "by the removal of the app"
 
@@ -44,6 +69,7 @@ func newChanges(l *builder.EventLease, d builder.Decision) (changes, error) {
 	c := changes{
 		CancelRef: d.CancelRef, StopRef: d.StopRef, StopAll: d.StopAll,
 		Approve: map[string]string{}, Pause: map[string]string{}, Owners: map[string]string{}, Builds: []queuedBuild{},
+		Pushes: []pushedBuild{}, Registers: d.Registers, Registered: []registered{},
 	}
 	if d.StopInstallation != "" && c.StopAll == "" {
 		c.StopAll = withdrawn
@@ -75,18 +101,21 @@ func newChanges(l *builder.EventLease, d builder.Decision) (changes, error) {
 		if b.ID == "" || b.Priority < builder.PriorityCommand || b.Priority > builder.PriorityBase {
 			return c, fmt.Errorf("build %q of image %s: no id, or unknown priority %d", b.ID, b.Image, b.Priority)
 		}
-		q := queuedBuild{
-			ID: b.ID, Event: l.Event.ID, Repo: l.Event.Repository.Key(), Image: b.Image, Ref: b.Ref,
-			Commit: b.Commit, Lineage: b.Lineage,
-			Seq:   strconv.FormatInt(b.Seq, 10),
-			Level: strconv.Itoa(int(b.Priority)),
-		}
-		if b.ShownOn != b.Commit {
-			q.Shown = b.ShownOn
-		}
-		c.Builds = append(c.Builds, q)
+		c.Builds = append(c.Builds, newQueuedBuild(b, l.Event.ID, l.Event.Repository.Key()))
 	}
 	return c, nil
+}
+
+func newQueuedBuild(b builder.Build, event, repo string) queuedBuild {
+	q := queuedBuild{
+		ID: b.ID, Event: event, Repo: repo, Image: b.Image, Ref: b.Ref, Commit: b.Commit, Lineage: b.Lineage,
+		Seq:   strconv.FormatInt(b.Seq, 10),
+		Level: strconv.Itoa(int(b.Priority)),
+	}
+	if b.ShownOn != b.Commit {
+		q.Shown = b.ShownOn
+	}
+	return q
 }
 
 // latest says of which ref the event is the latest that Latest finds, or which

@@ -33,6 +33,8 @@ func (s *Store) Append(ctx context.Context, e builder.Event) (builder.Receipt, e
 		effect = "set"
 	case builder.BranchDeleted, builder.TagDeleted:
 		effect = "drop"
+	case builder.ImagePushed:
+		effect = "keep" // it says of the repository what a registration said long ago
 	}
 	about := aboutRef(e)
 	if about == e.Ref {

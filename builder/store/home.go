@@ -14,7 +14,7 @@ const mostOtherNames = 20
 // home returns where the event's repository has its images by default,
 // claiming it for one that is seen for the first time.
 func (s *Store) home(ctx context.Context, e builder.Event) (builder.Home, error) {
-	if e.Withdrawn || e.Request != nil && e.Request.Dockerfile != "" {
+	if e.Withdrawn || e.Kind == builder.ImagePushed || e.Request != nil && e.Request.Dockerfile != "" {
 		return builder.Home{}, nil // no repository of anybody's
 	}
 	repo, name := e.Repository, builder.HomeName(e.Repository)

@@ -97,6 +97,9 @@ func (s *Store) holdEvent(ctx context.Context, l *builder.EventLease, d time.Dur
 func (s *Store) Decide(ctx context.Context, l *builder.EventLease, d builder.Decision) error {
 	d.EventID = l.Event.ID
 	c, err := newChanges(l, d)
+	if err == nil {
+		err = s.pushChanges(ctx, l, d, &c)
+	}
 	if err != nil {
 		return fmt.Errorf("decide event %s: %w", l.Event.ID, err)
 	}

@@ -56,7 +56,11 @@ package store
 //	                            builder.Remark or nothing; THREAD is a pull request's
 //	                            number or a commit                 90 days after a change
 //	{rb}:memo:KEY               what an adapter remembers          as long as it says
-//	{rb}:tags:IMAGES            hash tag -> builder.Position
+//	{rb}:tags:IMAGES            hash tag -> builder.Position, without its digest
+//	{rb}:pushed:IMAGES          hash tag -> digest that it was last known to name;
+//	                            IMAGES of the embedded registry without host here
+//	{rb}:registered:IMAGES      hash REPO -> builder.Registration; IMAGES as above
+//	{rb}:registrations:REPO     set of the IMAGES that have one
 //	{rb}:tag-lease:IMAGES       token of the holder
 //
 // Details, one slot for each build:
@@ -71,23 +75,25 @@ const control = "{rb}"
 
 const wakeChannel = control + ":wake"
 
-func repositoriesKey() string           { return control + ":repositories" }
-func intentsKey(repo string) string     { return control + ":intents:" + repo }
-func headsKey(repo string) string       { return control + ":heads:" + repo }
-func activeKey() string                 { return control + ":active" }
-func latestKey(repo, ref string) string { return control + ":latest:" + repo + ":" + ref }
-func memoKey(key string) string         { return control + ":memo:" + key }
-func acceptedKey(repo string) string    { return control + ":accepted:" + repo }
-func eventKey(id string) string         { return control + ":event:" + id }
-func buildKey(id string) string         { return control + ":build:" + id }
-func leasesKey() string                 { return control + ":leases" }
-func statusKey(repo, sha string) string { return control + ":status:" + repo + ":" + sha }
-func tagsKey(images string) string      { return control + ":tags:" + images }
-func detailKey(id string) string        { return "{b:" + id + "}" }
-func triggersKey(id string) string      { return detailKey(id) + ":triggers" }
-func logKey(id string) string           { return detailKey(id) + ":log" }
-func logMetaKey(id string) string       { return detailKey(id) + ":log:meta" }
-func logFrameKey(id string) string      { return detailKey(id) + ":log:zst" }
+func repositoriesKey() string            { return control + ":repositories" }
+func intentsKey(repo string) string      { return control + ":intents:" + repo }
+func headsKey(repo string) string        { return control + ":heads:" + repo }
+func activeKey() string                  { return control + ":active" }
+func latestKey(repo, ref string) string  { return control + ":latest:" + repo + ":" + ref }
+func memoKey(key string) string          { return control + ":memo:" + key }
+func acceptedKey(repo string) string     { return control + ":accepted:" + repo }
+func eventKey(id string) string          { return control + ":event:" + id }
+func buildKey(id string) string          { return control + ":build:" + id }
+func leasesKey() string                  { return control + ":leases" }
+func statusKey(repo, sha string) string  { return control + ":status:" + repo + ":" + sha }
+func tagsKey(images string) string       { return control + ":tags:" + images }
+func pushedKey(images string) string     { return control + ":pushed:" + images }
+func registeredKey(images string) string { return control + ":registered:" + images }
+func detailKey(id string) string         { return "{b:" + id + "}" }
+func triggersKey(id string) string       { return detailKey(id) + ":triggers" }
+func logKey(id string) string            { return detailKey(id) + ":log" }
+func logMetaKey(id string) string        { return detailKey(id) + ":log:meta" }
+func logFrameKey(id string) string       { return detailKey(id) + ":log:zst" }
 
 // What people and goroutines wait for.
 const (

@@ -75,19 +75,22 @@ func (t *Tags) Positions(ctx context.Context, repository string, tags []string) 
 	return positions, nil
 }
 
-// SetPositions records where tags stand, all or none; the zero Position
-// forgets a tag. builder.ErrLeaseLost when the token is not the holder's.
+// SetPositions records where tags stand and what they name, all or none; the
+// zero Position forgets a tag, one with nothing but a digest only where it
+// stood. builder.ErrLeaseLost when the token is not the holder's.
 func (t *Tags) SetPositions(ctx context.Context, repository, token string, positions map[string]builder.Position) error {
-	args := make([]any, 0, 2*len(positions))
+	args := make([]any, 0, 1+3*len(positions))
+	args = append(args, t.store.images(repository))
 	for tag, p := range positions {
-		text := ""
+		text, digest := "", p.Digest
+		p.Digest = ""
 		if p != (builder.Position{}) {
 			var err error
 			if text, err = encode(p); err != nil {
 				return err
 			}
 		}
-		args = append(args, tag, text)
+		args = append(args, tag, text, digest)
 	}
 	return t.withLease(ctx, repository, "set", token, args...)
 }

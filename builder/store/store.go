@@ -29,6 +29,7 @@ type Options struct {
 	Lease         time.Duration // of a build or event without a heartbeat; default 15 s
 	EffectLease   time.Duration // of an effect; default 1 min
 	TagLease      time.Duration // of an image repository's tags; default 15 s
+	Host          string        // the embedded registry's: pushes to its images are known without it
 	PerRepository int           // builds of one repository that may run at a time; default 1
 	MaxAttempts   int           // leases that a build may lose, and one more to be given up in order; default 3
 	Poll          time.Duration // how often waiting calls look without being woken; default 1 s

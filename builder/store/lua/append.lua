@@ -7,7 +7,8 @@
 -- without control.lua.
 -- KEYS  1 {rb}
 -- ARGV  1 event id  2 event (JSON)  3 repository key
---       4 repository (JSON)  5 ref  6 commit  7 what it does to the ref: "set", "drop" or ""
+--       4 repository (JSON)  5 ref  6 commit  7 what it does to the ref: "set", "drop" or "",
+--         or "keep" for an event that does not describe a known repository anew
 --       8 ref that it is about, "" where it is that one
 -- Returns {number of the event, 1 if it was a duplicate}
 local RB, id, repo = KEYS[1], ARGV[1], ARGV[3]
@@ -33,7 +34,7 @@ elseif ARGV[7] == 'drop' then
   redis.call('HDEL', RB .. ':accepted:' .. repo, ARGV[5])
 end
 local was = redis.call('HGET', RB .. ':repositories', repo)
-if was ~= ARGV[4] then
+if was ~= ARGV[4] and not (was and ARGV[7] == 'keep') then
   local text = ARGV[4]
   if was then -- some events do not say all of it
     local old, new = cjson.decode(was), cjson.decode(text)

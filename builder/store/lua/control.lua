@@ -159,11 +159,26 @@ local function stop_builds(repo, ref, reason, at, keep)
   end
 end
 
+-- register makes these, of image repositories, all of the repository's
+-- registrations: a list of {images, text (JSON)}.
+local function register(repo, list)
+  local mine = RB .. ':registrations:' .. repo
+  for _, images in ipairs(redis.call('SMEMBERS', mine)) do
+    redis.call('HDEL', RB .. ':registered:' .. images, repo)
+  end
+  redis.call('DEL', mine)
+  for _, r in ipairs(list) do
+    redis.call('HSET', RB .. ':registered:' .. r.images, repo, r.text)
+    redis.call('SADD', mine, r.images)
+  end
+end
+
 -- withdraw ends everything of a repository that we were shut out of, so that
 -- it starts afresh when it comes back. What was built stays on record.
 local function withdraw(repo, reason, at, keep)
   stop_builds(repo, nil, reason, at, keep)
   redis.call('DEL', RB .. ':accepted:' .. repo, RB .. ':paused:' .. repo, RB .. ':approved:' .. repo)
+  register(repo, {})
   redis.call('SREM', RB .. ':seeded', repo)
   redis.call('ZREM', RB .. ':active', repo)
 end

@@ -4,9 +4,13 @@
 --       5 changes (JSON): ref, head (JSON text), cancel_ref, stop_ref, stop_all (why),
 --         latest, gone (refs), untag ("" or a word), approve {ref: commit, "" revokes},
 --         pause {image: by, "" resumes}, owners {name: ref},
---         builds [{id, event, repo, image, ref, commit, shown, lineage, seq, level}], all strings
+--         builds [{id, event, repo, image, ref, commit, shown, lineage, seq, level}], all strings,
+--         pushes [the same with state, result (its name), fire [trigger]],
+--         known {images, tag, digest, was}, or without images,
+--         registers (boolean), registered [{images, text}]
 --       6 ms that events stay  7 ms that builds stay, and what was the latest of its ref
--- Returns {1, {ids of builds that it ended}}, or {0} when the lease is lost
+-- Returns {1, {ids of builds that it ended}}, or {0} when the lease is lost, or
+--         given up because a tag does not name any more what it named
 local repo, event, token = ARGV[1], RB .. ':event:' .. ARGV[2], ARGV[3]
 local done = redis.call('HMGET', event, 'decision', 'by')
 if done[1] then return {done[2] == token and 1 or 0} end
@@ -16,6 +20,16 @@ local at, keep, c = now(), ARGV[7], cjson.decode(ARGV[5])
 local inbox = RB .. ':inbox:' .. repo
 if redis.call('LINDEX', inbox, 0) ~= ARGV[2] then return {0} end
 
+if c.known.images ~= '' then
+  local pushed = RB .. ':pushed:' .. c.known.images
+  if (redis.call('HGET', pushed, c.known.tag) or '') ~= c.known.was then
+    redis.call('HDEL', RB .. ':inbox-leases', repo)
+    redis.call('ZADD', RB .. ':inboxes', at, repo)
+    wake('inbox')
+    return {0}
+  end
+  redis.call('HSET', pushed, c.known.tag, c.known.digest)
+end
 if c.head ~= '' then redis.call('HSET', RB .. ':heads:' .. repo, c.ref, c.head) end
 for name, ref in pairs(c.owners) do redis.call('HSETNX', RB .. ':owners:' .. repo, name, ref) end
 
@@ -46,14 +60,31 @@ if c.cancel_ref ~= '' then
   end
 end
 
+if c.registers then register(repo, c.registered) end
+
+local function record(b)
+  redis.call('HSET', build(b.id), 'event', b.event, 'repo', b.repo, 'image', b.image, 'ref', b.ref,
+    'commit', b.commit, 'lineage', b.lineage, 'seq', b.seq, 'level', b.level,
+    'attempt', 0, 'lost', 0, 'queued', at)
+  if b.shown ~= '' then redis.call('HSET', build(b.id), 'shown', b.shown) end
+  redis.call('ZADD', RB .. ':builds', 0, b.id)
+  redis.call('ZADD', RB .. ':builds:' .. b.repo, 0, b.id)
+end
+
+for _, p in ipairs(c.pushes) do
+  if redis.call('EXISTS', build(p.id)) == 0 then
+    record(p)
+    redis.call('HSET', build(p.id), 'state', p.state, 'result', p.result, 'finished', at)
+    redis.call('PEXPIRE', build(p.id), keep)
+    for _, trigger in ipairs(p.fire) do add_effect('trigger:' .. p.id .. ':' .. trigger, at) end
+    wake('build:' .. p.id)
+    ended[#ended + 1] = p.id
+  end
+end
+
 for _, b in ipairs(c.builds) do
   if redis.call('EXISTS', build(b.id)) == 0 then
-    redis.call('HSET', build(b.id), 'event', b.event, 'repo', b.repo, 'image', b.image, 'ref', b.ref,
-      'commit', b.commit, 'lineage', b.lineage, 'seq', b.seq, 'level', b.level,
-      'attempt', 0, 'lost', 0, 'queued', at)
-    if b.shown ~= '' then redis.call('HSET', build(b.id), 'shown', b.shown) end
-    redis.call('ZADD', RB .. ':builds', 0, b.id)
-    redis.call('ZADD', RB .. ':builds:' .. b.repo, 0, b.id)
+    record(b)
     if b.lineage ~= '' then
       local newest = RB .. ':newest:' .. b.lineage
       local was = redis.call('HGET', newest, 'seq')
@@ -66,9 +97,10 @@ for _, b in ipairs(c.builds) do
     enqueue(b.id, at, keep)
   end
 end
-if #c.builds > 0 then -- forget what has expired, some of it each time
+local added = #c.builds + #c.pushes
+if added > 0 then -- forget what has expired, some of it each time
   for _, index in ipairs({RB .. ':builds', RB .. ':builds:' .. repo}) do
-    for _, old in ipairs(redis.call('ZRANGE', index, 0, math.min(5 * #c.builds, 100) - 1)) do
+    for _, old in ipairs(redis.call('ZRANGE', index, 0, math.min(5 * added, 100) - 1)) do
       if redis.call('EXISTS', build(old)) == 0 then redis.call('ZREM', index, old) end
     end
   end
