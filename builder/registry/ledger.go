@@ -39,8 +39,9 @@ type Ledger interface {
 	// Positions returns where the tags stand; a tag that was never set is
 	// absent.
 	Positions(ctx context.Context, repository string, tags []string) (map[string]builder.Position, error)
-	// SetPositions records where tags stand from now on, all or none; the
-	// zero Position forgets a tag. builder.ErrLeaseLost, and nothing is
+	// SetPositions records where tags stand from now on, and what they name
+	// there, all or none; the zero Position forgets a tag, one that has nothing
+	// but a digest says that the tag stands nowhere and names it. builder.ErrLeaseLost, and nothing is
 	// changed, when the token is not the holder's.
 	SetPositions(ctx context.Context, repository, token string, positions map[string]builder.Position) error
 }

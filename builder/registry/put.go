@@ -123,10 +123,10 @@ func (p *put) run(ctx context.Context) error {
 		if t.heldBy != "" {
 			continue
 		}
-		next[t.TagStr()] = p.Position
-		last[t.TagStr()] = builder.Position{}
+		next[t.TagStr()] = naming(p.Position, p.TagRequest.Digest)
+		last[t.TagStr()] = builder.Position{Digest: t.before}
 		if t.position != nil {
-			last[t.TagStr()] = *t.position
+			last[t.TagStr()] = naming(*t.position, t.before)
 		}
 		writes = writes || t.moves(p.Digest)
 	}
@@ -149,6 +149,13 @@ func (p *put) run(ctx context.Context) error {
 		return p.undo(ctx, err, last)
 	}
 	return nil
+}
+
+// naming is a position with what the tag names there. It is recorded before the tag
+// is put: a registry that tells of pushes may be faster than we are.
+func naming(p builder.Position, digest string) builder.Position {
+	p.Digest = digest
+	return p
 }
 
 // look finds out where every tag stands and what it names now.
