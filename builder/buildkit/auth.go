@@ -25,16 +25,16 @@ import (
 const hubHost = "registry-1.docker.io"
 
 // auth answers the daemon's questions for credentials during one solve. It
-// knows one host; for every other the daemon goes on anonymously and by
-// itself, so that a realm that a stranger's registry names is never called
-// from this process.
+// knows the destination's host and those of private bases; for every other the
+// daemon goes on anonymously and by itself, so that a realm that a stranger's
+// registry names is never called from this process.
 //
 // Its key is made for the solve and kept nowhere: a daemon shares a token
 // between sessions that prove the same key, and a token of another build may
 // have ended with it.
 type auth struct {
 	sessionauth.UnimplementedAuthServer
-	grants map[string]grant // by host
+	grants map[string][]grant // by host; the destination's first
 	key    ed25519.PrivateKey
 	http   *http.Client
 }
@@ -43,20 +43,26 @@ type auth struct {
 type grant struct {
 	login        builder.Login
 	repositories []string // paths without host
+	push         bool     // and not pull only
 }
 
-func newAuth(destination string, login builder.Login) *auth {
+func newAuth(destination string, login builder.Login, bases []builder.BaseLogin) *auth {
 	// The only error is a reader's; the default one does not fail.
 	_, key, _ := ed25519.GenerateKey(nil)
-	a := &auth{grants: map[string]grant{}, key: key, http: &http.Client{Timeout: 30 * time.Second}}
-	if login.Host == "" || login.Password == "" {
-		return a
+	a := &auth{grants: map[string][]grant{}, key: key, http: &http.Client{Timeout: 30 * time.Second}}
+	if login.Host != "" && login.Password != "" {
+		g := grant{login: login, push: true}
+		if name, err := reference.ParseNormalizedNamed(destination); err == nil && hostOf(reference.Domain(name)) == hostOf(login.Host) {
+			g.repositories = append(g.repositories, reference.Path(name))
+		}
+		a.grants[hostOf(login.Host)] = []grant{g}
 	}
-	g := grant{login: login}
-	if name, err := reference.ParseNormalizedNamed(destination); err == nil && hostOf(reference.Domain(name)) == hostOf(login.Host) {
-		g.repositories = append(g.repositories, reference.Path(name))
+	for _, b := range bases {
+		if b.Host != "" && b.Password != "" && len(b.Repositories) > 0 {
+			host := hostOf(b.Host)
+			a.grants[host] = append(a.grants[host], grant{login: b.Login, repositories: b.Repositories})
+		}
 	}
-	a.grants[hostOf(login.Host)] = g
 	return a
 }
 
@@ -73,27 +79,39 @@ func (a *auth) Register(server *grpc.Server) { sessionauth.RegisterAuthServer(se
 
 // Credentials serves registries that ask for Basic authentication. The
 // question names no repository, so a login for such a registry must itself be
-// no wider than it may be.
+// no wider than it may be. One answer has to do for the whole host: the
+// destination's login, which has to push, else that of the first private base.
 func (a *auth) Credentials(_ context.Context, req *sessionauth.CredentialsRequest) (*sessionauth.CredentialsResponse, error) {
-	g, ok := a.grants[req.Host]
-	if !ok || len(g.repositories) == 0 {
-		return &sessionauth.CredentialsResponse{}, nil
+	for _, g := range a.grants[req.Host] {
+		if len(g.repositories) > 0 {
+			return &sessionauth.CredentialsResponse{Username: g.login.Username, Secret: g.login.Password}, nil
+		}
 	}
-	return &sessionauth.CredentialsResponse{Username: g.login.Username, Secret: g.login.Password}, nil
+	return &sessionauth.CredentialsResponse{}, nil
 }
 
-// FetchToken serves registries with a token server. Scopes beyond the grant
-// are left out of what the login asks for; where nothing remains the token is
-// an anonymous one.
+// FetchToken serves registries with a token server. Of the logins for a host
+// the first counts that covers some of the scopes. Scopes beyond its grant are
+// left out of what the login asks for; where nothing remains the token is an
+// anonymous one.
 func (a *auth) FetchToken(ctx context.Context, req *sessionauth.FetchTokenRequest) (*sessionauth.FetchTokenResponse, error) {
-	g, ok := a.grants[req.Host]
+	grants, ok := a.grants[req.Host]
 	if !ok {
 		return nil, status.Errorf(codes.PermissionDenied, "no credentials for %s", req.Host)
 	}
 	options := authutil.TokenOptions{Realm: req.Realm, Service: req.Service, Scopes: req.Scopes}
-	if scopes := g.allowed(req.Scopes); len(scopes) > 0 {
+	what := ""
+	for _, g := range grants {
+		scopes := g.allowed(req.Scopes)
+		if len(scopes) == 0 {
+			continue
+		}
 		options.Scopes = scopes
 		options.Username, options.Secret = g.login.Username, g.login.Password
+		if what = baseFailed; g.push {
+			what = tokenFailed
+		}
+		break
 	}
 	t, err := authutil.FetchToken(ctx, a.http, nil, options)
 	if err == nil {
@@ -108,12 +126,15 @@ func (a *auth) FetchToken(ctx context.Context, req *sessionauth.FetchTokenReques
 			return tokenResponse(o.AccessToken, o.IssuedAt, o.ExpiresInSeconds), nil
 		}
 	}
-	return nil, fmt.Errorf("%s: %w", tokenFailed, err)
+	return nil, fmt.Errorf("%s: %w", what, err)
 }
 
 // tokenFailed begins the error of a login that got no token. The daemon passes
 // it on without saying that it was about to push.
 const tokenFailed = "log in to the destination's registry"
+
+// baseFailed begins the error of a private base's login that got no token.
+const baseFailed = "log in to the base's registry"
 
 // wantsPost reports whether a token server may know the OAuth2 form only.
 func wantsPost(err error) bool {
@@ -139,7 +160,7 @@ func (g grant) allowed(scopes []string) []string {
 			continue
 		}
 		actions := slices.DeleteFunc(strings.Split(rest[i+1:], ","), func(action string) bool {
-			return action != "pull" && action != "push"
+			return action != "pull" && (action != "push" || !g.push)
 		})
 		if len(actions) > 0 {
 			out = append(out, "repository:"+rest[:i]+":"+strings.Join(actions, ","))

@@ -208,7 +208,7 @@ func basicAuth(next http.Handler) http.Handler {
 }
 
 func TestGrantAllows(t *testing.T) {
-	g := grant{repositories: []string{"acme/api"}}
+	g := grant{repositories: []string{"acme/api"}, push: true}
 	for _, c := range []struct {
 		name string
 		ask  []string
@@ -229,4 +229,97 @@ func TestGrantAllows(t *testing.T) {
 			}
 		})
 	}
+	g.push = false
+	if diff := cmp.Diff([]string{"repository:acme/api:pull"}, g.allowed([]string{"repository:acme/api:pull,push"})); diff != "" {
+		t.Errorf("a base's (-want +got):\n%s", diff)
+	}
+	if got := g.allowed([]string{"repository:acme/api:push"}); got != nil {
+		t.Errorf("a base's: %q", got)
+	}
+}
+
+// TestBaseLogins builds on private images: the login of each is used for that
+// image only, to pull.
+func TestBaseLogins(t *testing.T) {
+	s := newSolver(t)
+	g := newGuard(t)
+	host := buildkittest.Registry(t, g.protect)
+	robot := builder.Login{Host: host, Username: "robot", Password: "secret"}
+	var digests []string
+	for _, repository := range []string{"/acme/base", "/acme/other"} {
+		r := request(shell+"COPY busybox "+repository+"\n", nil)
+		r.Destination, r.Login = host+repository, robot
+		base, _ := solve(t, s, r)
+		digests = append(digests, base.Digest)
+	}
+	puller := builder.BaseLogin{Login: builder.Login{Host: host, Username: "puller", Password: "secret"}, Repositories: []string{"acme/base"}}
+	build := func(s *Solver, from string) (*guard, error) {
+		g.mu.Lock()
+		g.asked = nil
+		g.mu.Unlock()
+		r := request("FROM "+host+from+"\nCOPY busybox /"+from[1:3]+"\n", nil)
+		r.Destination, r.Login, r.BaseLogins = host+"/acme/api", robot, []builder.BaseLogin{puller}
+		_, err := s.Solve(t.Context(), r, io.Discard)
+		return g, err
+	}
+	// Another daemon: the first one has the bases.
+	fresh := freshSolver(t)
+	if _, err := build(fresh, "/acme/base@"+digests[0]); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"puller: repository:acme/base:pull", "robot: repository:acme/api:pull,push"}
+	slices.Sort(g.asked)
+	if diff := cmp.Diff(want, g.asked); diff != "" {
+		t.Errorf("tokens asked for (-want +got):\n%s", diff)
+	}
+	_, err := build(freshSolver(t), "/acme/other@"+digests[1])
+	var f *builder.Failure
+	if !errors.As(err, &f) || !strings.HasSuffix(f.Message, " cannot be pulled: it is not there, or not public") {
+		t.Errorf("failure %v", err)
+	}
+	puller.Password = "ended"
+	if _, err = build(freshSolver(t), "/acme/base@"+digests[0]); !errors.As(err, &f) || f.Stage != builder.StageBuild ||
+		f.Message != "Dockerfile:1: the image cannot be pulled: its registry refused the login that the operator keeps for it; renew that credential" {
+		t.Errorf("failure %v", err)
+	}
+
+	if r := (builder.SolveRequest{BaseLogins: []builder.BaseLogin{puller}}); !strings.HasSuffix(
+		reason(errors.New("failed to resolve source metadata for "+host+"/acme/base:1: 403 Forbidden"), "FROM x", r), "or the login for its registry may not read it") {
+		t.Error("a login that may not read is not told")
+	}
+
+	// A registry that takes passwords is asked with the first base's.
+	plain := buildkittest.Registry(t, basicAuth)
+	r := request(shell, nil)
+	r.Destination, r.Login = plain+"/acme/base", builder.Login{Host: plain, Username: "robot", Password: "secret"}
+	base, _ := solve(t, s, r)
+	r = request("FROM "+plain+"/acme/base@"+base.Digest+"\nCOPY busybox /x\n", nil)
+	r.BaseLogins = []builder.BaseLogin{{Login: builder.Login{Host: plain, Username: "puller", Password: "secret"}, Repositories: []string{"acme/base"}}}
+	solve(t, freshSolver(t), r)
+
+	// A fork gets none of it.
+	r.Lane = builder.ForkLane
+	if _, err := freshSolver(t).Solve(t.Context(), r, io.Discard); err == nil {
+		t.Error("a fork pulled a private base")
+	}
+}
+
+// freshSolver builds with a daemon of its own, whose cache is empty.
+func freshSolver(t *testing.T) *Solver {
+	t.Helper()
+	d, err := buildkittest.Start(buildkittest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := New(t.Context(), Options{Address: d.Address()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
 }

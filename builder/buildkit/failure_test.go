@@ -100,7 +100,7 @@ func TestBuildFailures(t *testing.T) {
 		{
 			name:       "a secret that nobody gave",
 			dockerfile: shell + "RUN --mount=type=secret,id=npmrc,required=true true\n",
-			want:       builder.Failure{Message: `Dockerfile:4: no secret "npmrc" was given to this build`, Line: 4},
+			want:       builder.Failure{Message: "Dockerfile:4: no secret \"npmrc\" was given to this build: write `secrets: [{id: npmrc, credential: NAME}]` at the image in .registry-build.yml", Line: 4},
 		},
 		{
 			name:       "the host's network",
@@ -200,7 +200,7 @@ func TestBuildFailures(t *testing.T) {
 func TestUnknownStageLooksLikeAnImage(t *testing.T) {
 	got := baseSentence("docker.io/library/buildr:latest",
 		`failed to do request: Head "https://registry-1.docker.io/v2/library/buildr/manifests/latest": dial tcp: no such host`,
-		"COPY --from=buildr /a /b")
+		"COPY --from=buildr /a /b", nil)
 	want := `image docker.io/library/buildr:latest cannot be resolved: dial tcp: no such host, and no stage before it is called "buildr"`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

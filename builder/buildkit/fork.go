@@ -31,7 +31,8 @@ func (s *Solver) laned(r builder.SolveRequest) builder.SolveRequest {
 		r.Lane = builder.ForkLane
 	}
 	if r.Lane == builder.ForkLane {
-		r.Login, r.Destination = builder.Login{}, ""
+		r.Login, r.BaseLogins, r.Destination = builder.Login{}, nil, ""
+		r.Secrets, r.SSH = nil, nil
 	}
 	return r
 }

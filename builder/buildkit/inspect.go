@@ -67,12 +67,15 @@ func (s *Solver) Inspect(ctx context.Context, dockerfile []byte, spec builder.Sp
 	}
 	translated, err := dockerfile2llb.Dockerfile2LLB(ctx, dockerfile, opt)
 	if err == nil {
-		var sources []source
-		if sources, err = sourcesOf(ctx, translated.State); err == nil {
+		var ops []operation
+		if ops, err = operationsOf(ctx, translated.State); err == nil {
+			sources := sourcesOf(ops)
 			if err := s.checkFork(sources, asked.refs, dockerfileName(spec)); err != nil {
 				return builder.Inspection{}, err
 			}
-			return asked.inspection(sources, dockerfileName(spec))
+			result, err := asked.inspection(sources, dockerfileName(spec))
+			result.Secrets, result.SSH = mountsOf(ops)
+			return result, err
 		}
 	}
 	if ctx.Err() != nil {
@@ -109,43 +112,57 @@ type source struct {
 	known bool   // a checksum says what its content is
 }
 
-// sourcesOf lists the sources that the state depends on.
-func sourcesOf(ctx context.Context, state llb.State) ([]source, error) {
+// operation is one step of the translation, with where the Dockerfile asks for
+// it.
+type operation struct {
+	*pb.Op
+	line int // 0 unknown
+}
+
+// operationsOf lists what the state depends on, in the order of the lines.
+func operationsOf(ctx context.Context, state llb.State) ([]operation, error) {
 	def, err := state.Marshal(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ops := map[digest.Digest]*pb.Op{}
-	lineOf := map[digest.Digest]int{}
+	ops := map[digest.Digest]*operation{}
 	for _, raw := range def.Def {
 		var op pb.Op
 		if err := op.UnmarshalVT(raw); err != nil {
 			return nil, fmt.Errorf("read build definition: %w", err)
 		}
 		id := digest.FromBytes(raw)
-		ops[id] = &op
-		lineOf[id] = lineAt(def, id)
+		ops[id] = &operation{Op: &op, line: lineAt(def, id)}
 	}
 	// A download has no line of its own; the ADD that uses it has.
-	for id, op := range ops {
+	for _, op := range ops {
 		for _, in := range op.Inputs {
-			from := digest.Digest(in.Digest)
-			if ops[from].GetSource() != nil && lineOf[from] == 0 {
-				lineOf[from] = lineOf[id]
+			if from := ops[digest.Digest(in.Digest)]; from != nil && from.GetSource() != nil && from.line == 0 {
+				from.line = op.line
 			}
 		}
 	}
+	var out []operation
+	for _, id := range slices.Sorted(maps.Keys(ops)) { // the same order each time, also on one line
+		out = append(out, *ops[id])
+	}
+	slices.SortStableFunc(out, func(a, b operation) int { return cmp.Compare(a.line, b.line) })
+	return out, nil
+}
+
+// sourcesOf lists the sources among the operations.
+func sourcesOf(ops []operation) []source {
 	var out []source
-	for id, op := range ops {
+	for _, op := range ops {
 		if s := op.GetSource(); s != nil {
 			known := s.Attrs[pb.AttrHTTPChecksum] != "" || s.Attrs[pb.AttrGitChecksum] != ""
-			out = append(out, source{id: s.Identifier, line: lineOf[id], known: known})
+			out = append(out, source{id: s.Identifier, line: op.line, known: known})
 		}
 	}
 	slices.SortFunc(out, func(a, b source) int {
 		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.id, b.id))
 	})
-	return out, nil
+	return out
 }
 
 // lineAt is where the Dockerfile asks for an operation; 0 unknown.

@@ -55,7 +55,10 @@ func TestInspect(t *testing.T) {
 		},
 		{
 			"ADD of a repository", "FROM scratch\nADD https://example.com/a.git#main /\n",
-			builder.Spec{Dockerfile: "b/D"}, builder.Inspection{Remote: "b/D:2: ADD of git://example.com/a.git#main without a checksum"},
+			builder.Spec{Dockerfile: "b/D"}, builder.Inspection{
+				Remote:  "b/D:2: ADD of git://example.com/a.git#main without a checksum",
+				Secrets: []string{"GIT_AUTH_TOKEN", "GIT_AUTH_HEADER"}, // used where they are given
+			},
 		},
 		{
 			"ADD with a checksum",

@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
+	"github.com/distribution/reference"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	gateway "github.com/moby/buildkit/frontend/gateway/pb"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/config"
 )
 
 var notStarted = regexp.MustCompile(`runc run failed: unable to start container process: (?:error during container init: )?exec: ("[^"]*"): (?:stat \S+: )?(.*)`)
@@ -33,6 +36,7 @@ func exitSentence(cmd string, exit *gateway.ExitError, output string) string {
 var (
 	missingPath   = regexp.MustCompile(`failed to (?:calculate checksum of ref|compute cache key)[^"]*"([^"]*)": not found`)
 	missingSecret = regexp.MustCompile(`secret (\S+): not found`)
+	missingAgent  = regexp.MustCompile(`no SSH key "([^"]*)" forwarded from the client`)
 	missingStage  = regexp.MustCompile(`target stage "([^"]*)" could not be found`)
 	entitlement   = regexp.MustCompile(`failed to load LLB: (\S+) is not allowed`)
 	badName       = regexp.MustCompile(`failed to parse stage name ("[^"]*"): (?:invalid reference format: )?`)
@@ -47,13 +51,22 @@ func reason(err error, cmd string, r builder.SolveRequest) string {
 		return refusedSentence(m[1])
 	}
 	if m := baseRef.FindStringSubmatchIndex(text); m != nil {
-		return baseSentence(text[m[2]:m[3]], text[m[1]:], cmd)
+		return baseSentence(text[m[2]:m[3]], text[m[1]:], cmd, r.BaseLogins)
+	}
+	if _, why, ok := strings.Cut(text, baseFailed+": "); ok {
+		if strings.Contains(why, "401 ") || strings.Contains(why, "403 ") {
+			return "the image cannot be pulled: its registry refused the login that the operator keeps for it; renew that credential"
+		}
+		return "the image cannot be pulled: the login to its registry did not work: " + clean(why)
 	}
 	if m := missingPath.FindStringSubmatch(text); m != nil {
 		return missingSentence(strings.TrimPrefix(m[1], "/"), cmd, r.Spec)
 	}
 	if m := missingSecret.FindStringSubmatch(text); m != nil {
-		return fmt.Sprintf("no secret %q was given to this build", m[1])
+		return noSecret(m[1], r.Lane)
+	}
+	if m := missingAgent.FindStringSubmatch(text); m != nil {
+		return noKey(agentID(m[1]), r.Lane)
 	}
 	if m := missingStage.FindStringSubmatch(text); m != nil {
 		return fmt.Sprintf("there is no stage %q to build: %s", m[1], stages(r.Dockerfile))
@@ -68,6 +81,32 @@ func reason(err error, cmd string, r builder.SolveRequest) string {
 		return "only ARG may stand before the first FROM"
 	}
 	return clean(text)
+}
+
+// noSecret and noKey say what to write where a step requires what the build
+// file does not give.
+func noSecret(id string, lane builder.Lane) string {
+	text := fmt.Sprintf("no secret %q was given to this build: ", id)
+	if lane == builder.ForkLane {
+		return text + "a fork's build gets none"
+	}
+	return text + fmt.Sprintf("write `secrets: [{id: %s, credential: NAME}]` at the image in %s", id, config.BuildFileName)
+}
+
+func noKey(id string, lane builder.Lane) string {
+	text := fmt.Sprintf("no SSH key %q was given to this build: ", id)
+	if lane == builder.ForkLane {
+		return text + "a fork's build gets none"
+	}
+	return text + fmt.Sprintf("write `ssh: [{id: %s, credential: NAME}]` at the image in %s", id, config.BuildFileName)
+}
+
+// loginFor reports whether a login was given for the image.
+func loginFor(ref string, logins []builder.BaseLogin) bool {
+	name, err := reference.ParseNormalizedNamed(ref)
+	return err == nil && slices.ContainsFunc(logins, func(l builder.BaseLogin) bool {
+		return hostOf(l.Host) == hostOf(reference.Domain(name)) && slices.Contains(l.Repositories, reference.Path(name))
+	})
 }
 
 // stages tells which targets a Dockerfile has.
@@ -112,7 +151,7 @@ func missingSentence(name, cmd string, s builder.Spec) string {
 var requestFailed = regexp.MustCompile(`^failed to do request: \w+ "[^"]*": `)
 
 // baseSentence is for an image in FROM, COPY --from or RUN --mount.
-func baseSentence(ref, text, cmd string) string {
+func baseSentence(ref, text, cmd string, logins []builder.BaseLogin) string {
 	// A bare name that is no image is most often a stage's, misspelt.
 	var stage string
 	if m := fromFlag.FindStringSubmatch(cmd); m != nil && !strings.ContainsAny(m[1], "/:@.$") {
@@ -122,6 +161,9 @@ func baseSentence(ref, text, cmd string) string {
 	case strings.HasSuffix(text, ": not found"):
 		return fmt.Sprintf("image %s was not found: check its name and tag%s", ref, stage)
 	case (refusal{text: text}).denied(), strings.Contains(text, "401 Unauthorized"), strings.Contains(text, "403 Forbidden"):
+		if loginFor(ref, logins) {
+			return fmt.Sprintf("image %s cannot be pulled: it is not there, or the login for its registry may not read it", ref)
+		}
 		return fmt.Sprintf("image %s cannot be pulled: it is not there, or not public%s", ref, stage)
 	case strings.Contains(text, "no match for platform"):
 		return fmt.Sprintf("image %s is not made for this platform", ref)

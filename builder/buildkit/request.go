@@ -12,6 +12,7 @@ import (
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	"github.com/moby/buildkit/session"
+	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	policy "github.com/moby/buildkit/sourcepolicy/pb"
 	"github.com/tonistiigi/fsutil"
 
@@ -45,6 +46,10 @@ func (s *Solver) solveOpt(r builder.SolveRequest) (client.SolveOpt, error) {
 	if err != nil {
 		return client.SolveOpt{}, err
 	}
+	attached, err := attachables(r)
+	if err != nil {
+		return client.SolveOpt{}, err
+	}
 	var files fsutil.FS = memoryOf(nil)
 	if r.Files != nil {
 		files = r.Files
@@ -57,7 +62,7 @@ func (s *Solver) solveOpt(r builder.SolveRequest) (client.SolveOpt, error) {
 			"dockerfile": dockerfileFS(dockerfileName(r.Spec), r.Dockerfile),
 		},
 		SharedKey:    r.SharedKey,
-		Session:      []session.Attachable{newAuth(r.Destination, r.Login)},
+		Session:      attached,
 		SourcePolicy: sourcePolicy(r.Pins),
 		Exports:      exports,
 		// Keeps the build out of the daemon's own history, which holds logs
@@ -68,6 +73,28 @@ func (s *Solver) solveOpt(r builder.SolveRequest) (client.SolveOpt, error) {
 		s.confine(&opt)
 	}
 	return opt, nil
+}
+
+// attachables are what the daemon may ask this process for during the solve.
+func attachables(r builder.SolveRequest) ([]session.Attachable, error) {
+	attached := []session.Attachable{newAuth(r.Destination, r.Login, r.BaseLogins)}
+	for id, value := range r.Secrets {
+		if len(value) > secretsprovider.MaxSecretSize {
+			return nil, &builder.Failure{Stage: builder.StageConfig,
+				Message: fmt.Sprintf("the value of secret %q is too long: a step can mount at most %d KiB", id, secretsprovider.MaxSecretSize>>10)}
+		}
+	}
+	if len(r.Secrets) > 0 {
+		attached = append(attached, secretsprovider.FromMap(r.Secrets))
+	}
+	if len(r.SSH) > 0 {
+		a, err := newAgents(r.SSH)
+		if err != nil {
+			return nil, err
+		}
+		attached = append(attached, a)
+	}
+	return attached, nil
 }
 
 func frontendAttrs(r builder.SolveRequest) (map[string]string, error) {
