@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/registry-build/registry-build/builder/trigger/webhook"
+	"github.com/registry-build/registry-build/builder/trigger/guard"
 )
 
 const (
@@ -187,7 +187,7 @@ func outside(host, resolved string) error {
 	if err != nil {
 		return err
 	}
-	if why := webhook.Special(at.Addr()); why != "" {
+	if why := guard.Special(at.Addr()); why != "" {
 		return &notOutside{host, why}
 	}
 	if p := at.Port(); p != 80 && p != 443 && p < 1024 {

@@ -20,6 +20,7 @@ import (
 	"github.com/registry-build/registry-build/builder/source"
 	"github.com/registry-build/registry-build/builder/store"
 	"github.com/registry-build/registry-build/builder/trigger"
+	"github.com/registry-build/registry-build/builder/trigger/guard"
 	"github.com/registry-build/registry-build/builder/trigger/webhook"
 	"github.com/registry-build/registry-build/config"
 	"github.com/registry-build/registry-build/handlers"
@@ -148,9 +149,13 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	}
 
 	// What builds cause.
+	out, err := guard.New(guard.Options{AllowPrivate: cfg.Triggers.AllowPrivate, AllowHosts: cfg.Triggers.AllowHosts})
+	if err != nil {
+		return nil, err
+	}
 	hook, err := webhook.New(webhook.Options{
-		Secrets: signers{credentials}, Registry: host, BuildURL: func(id string) string { return at.url + "/builds/" + id },
-		AllowPrivate: cfg.Triggers.AllowPrivate, AllowHosts: cfg.Triggers.AllowHosts, Version: version,
+		Vault: signingVault{signers{credentials}}, Guard: out, Registry: host,
+		BuildURL: func(id string) string { return at.url + "/builds/" + id }, Version: version,
 	})
 	if err != nil {
 		return nil, err

@@ -27,18 +27,19 @@ type Image struct {
 	Reference  string   `json:"reference,omitempty"` // repository@digest, which can be pulled as it is
 }
 
-// Build is where the image comes from.
+// Build is where the image comes from. What an image that somebody pushed
+// himself does not have (a commit, say) is left out.
 type Build struct {
 	ID         string    `json:"id"`
-	Image      string    `json:"image"`      // the image's name in the build file
-	Repository string    `json:"repository"` // owner/name at the forge
-	Ref        string    `json:"ref"`        // refs/heads/main
-	Commit     string    `json:"commit"`
-	Actor      string    `json:"actor"`              // who pushed or asked
-	State      string    `json:"state"`              // succeeded, promoted, failed
+	Image      string    `json:"image,omitempty"`      // the image's name in the build file
+	Repository string    `json:"repository,omitempty"` // owner/name at the forge
+	Ref        string    `json:"ref,omitempty"`        // refs/heads/main
+	Commit     string    `json:"commit,omitempty"`
+	Actor      string    `json:"actor,omitempty"`    // who pushed or asked
+	State      string    `json:"state"`              // succeeded, promoted, failed, pushed
 	AcceptedAt time.Time `json:"acceptedAt"`         // RFC 3339, UTC
 	StartedAt  time.Time `json:"startedAt,omitzero"` // of the last attempt
-	FinishedAt time.Time `json:"finishedAt"`
+	FinishedAt time.Time `json:"finishedAt,omitzero"`
 	Duration   float64   `json:"duration"` // seconds from start to finish
 	URL        string    `json:"url,omitempty"`
 }

@@ -3,85 +3,42 @@ package webhook
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/builder/trigger"
+	"github.com/registry-build/registry-build/builder/trigger/guard"
 	"github.com/registry-build/registry-build/config"
 )
 
-const (
-	maxRedirects = 3
-	maxBody      = 64 << 10 // of an answer that is read; the record keeps less
-	maxHeaders   = 64 << 10
-)
-
-// Secrets looks up signing secrets; builder.ErrNotFound where there is none.
-type Secrets interface {
-	SigningSecret(ctx context.Context, name string) (string, error)
-}
-
 // Options are the operator's.
 type Options struct {
-	Secrets Secrets
-	// AllowPrivate opens the private, shared, link-local and loopback
-	// addresses; AllowHosts opens single hosts, addresses and networks,
-	// whatever they are: triggers.allowPrivate and triggers.allowHosts of the
-	// server file.
-	AllowPrivate bool
-	AllowHosts   []string
-	Registry     string                 // host of images that are stored without one, "" leaves them so
-	BuildURL     func(id string) string // the build's page; nil: none
-	RootCAs      *x509.CertPool         // nil: the machine's
-	Resolver     *net.Resolver          // nil: the machine's
-	Version      string                 // for User-Agent; "" leaves it out
+	Vault    builder.Vault // opens signing secrets
+	Guard    *guard.Guard
+	Registry string                 // host of images that are stored without one, "" leaves them so
+	BuildURL func(id string) string // the build's page; nil: none
+	Version  string                 // for User-Agent; "" leaves it out
 }
 
 // Kind delivers webhooks.
 type Kind struct {
-	o      Options
-	guard  *guard
-	client *http.Client
-	now    func() time.Time
+	o   Options
+	now func() time.Time
 }
 
 var _ trigger.Kind = (*Kind)(nil)
 
-// New checks the options; an entry of AllowHosts that cannot be understood is
-// one clear sentence.
+// New makes the kind.
 func New(o Options) (*Kind, error) {
-	if o.Secrets == nil {
-		return nil, errors.New("webhook: a store of signing secrets is needed")
+	if o.Vault == nil || o.Guard == nil {
+		return nil, errors.New("webhook: a vault and a guard are needed")
 	}
-	g, err := newGuard(o)
-	if err != nil {
-		return nil, err
-	}
-	k := &Kind{o: o, guard: g, now: time.Now}
-	k.client = &http.Client{
-		CheckRedirect: checkRedirect,
-		Transport: &http.Transport{
-			Proxy:                  nil, // a proxy would dial for us, past the guard
-			DialContext:            g.dial(o.Resolver),
-			TLSClientConfig:        &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12},
-			ForceAttemptHTTP2:      true,
-			DisableKeepAlives:      true, // every delivery passes the guard
-			DisableCompression:     true,
-			MaxResponseHeaderBytes: maxHeaders,
-		},
-	}
-	return k, nil
+	return &Kind{o: o, now: time.Now}, nil
 }
 
 // Action shows the address without query and user, which may be secrets.
@@ -104,8 +61,11 @@ func publicURL(raw string) string {
 	return u.String()
 }
 
-// Fire makes one delivery. 2xx is success. 408, 425, 429, 5xx, a connection
-// that fails and a time-out are temporary; any other answer is final.
+// Fire makes one delivery: one request, or one for each tag where the format
+// holds one tag only. The first that is not taken ends it, and the next
+// attempt sends all of them again. 2xx is success. 408, 425, 429, 5xx, a
+// connection that fails and a time-out are temporary; any other answer is
+// final.
 func (k *Kind) Fire(ctx context.Context, f trigger.Firing) (trigger.Answer, error) {
 	hook := f.Trigger.Webhook
 	if hook == nil {
@@ -114,118 +74,62 @@ func (k *Kind) Fire(ctx context.Context, f trigger.Firing) (trigger.Answer, erro
 	if err := config.CheckWebhookURL(hook.URL); err != nil { // of a build file that another version read
 		return trigger.Answer{}, fmt.Errorf("webhook: %w", err)
 	}
-	req, err := k.request(ctx, hook, f)
+	messages, err := k.messages(hook.Format, f)
 	if err != nil {
 		return trigger.Answer{}, err
 	}
-	resp, err := k.client.Do(req)
+	secret, err := k.secret(ctx, hook, f)
 	if err != nil {
-		return trigger.Answer{}, unreachable(hook, err)
+		return trigger.Answer{}, err
 	}
-	defer resp.Body.Close()
-	// A body that breaks off does not undo the status.
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	answer := strings.TrimSpace(resp.Status + "\n" + string(body))
-	return trigger.Answer{Text: answer}, k.judge(hook, resp)
+	var texts []string
+	where := publicURL(hook.URL)
+	for _, m := range messages {
+		req, err := k.request(ctx, hook.URL, f.Event, m, secret)
+		if err != nil {
+			return trigger.Answer{}, err
+		}
+		answer, err := k.o.Guard.Do(req, where)
+		if err == nil {
+			texts = append(texts, answer.Text())
+			err = answer.Err(where, k.now())
+		}
+		if err != nil {
+			return trigger.Answer{Text: strings.Join(texts, "\n")}, err
+		}
+	}
+	return trigger.Answer{Text: strings.Join(texts, "\n")}, nil
 }
 
-func (k *Kind) request(ctx context.Context, hook *config.Webhook, f trigger.Firing) (*http.Request, error) {
-	body, err := json.Marshal(k.payload(f))
-	if err != nil {
-		return nil, fmt.Errorf("webhook: %w", err)
+// secret opens what signs the delivery; "" where nothing does.
+func (k *Kind) secret(ctx context.Context, hook *config.Webhook, f trigger.Firing) (string, error) {
+	if hook.Credential == "" {
+		return "", nil
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, hook.URL, bytes.NewReader(body))
+	c, err := k.o.Vault.Open(ctx, hook.Credential, f.Use())
+	switch {
+	case errors.Is(err, builder.ErrNotFound), errors.Is(err, builder.ErrDenied):
+		return "", fmt.Errorf("webhook: %w", err)
+	case err != nil:
+		return "", trigger.Temporary(fmt.Errorf("webhook: credential %q cannot be opened now: %w", hook.Credential, err), 0)
+	case c.Kind != builder.KindSigningSecret:
+		return "", fmt.Errorf("webhook: credential %q is of the kind %s, and a webhook is signed with one of the kind %s; set one under another name: registry-build credentials set NAME --kind %s",
+			hook.Credential, c.Kind, builder.KindSigningSecret, builder.KindSigningSecret)
+	}
+	return c.Value(), nil
+}
+
+func (k *Kind) request(ctx context.Context, to string, event config.Outcome, m message, secret string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(m.body))
 	if err != nil {
 		return nil, errors.New("webhook: the address is not valid; write https://host/path")
 	}
-	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Content-Type", m.contentType)
 	req.Header.Set("User-Agent", strings.TrimSuffix("registry-build/"+k.o.Version, "/"))
-	req.Header.Set(EventHeader, string(f.Event))
-	req.Header.Set(DeliveryHeader, f.Delivery)
-	if hook.Credential == "" {
-		return req, nil
+	req.Header.Set(EventHeader, string(event))
+	req.Header.Set(DeliveryHeader, m.delivery)
+	if secret != "" {
+		req.Header.Set(SignatureHeader, Sign(secret, k.now(), m.body))
 	}
-	secret, err := k.o.Secrets.SigningSecret(ctx, hook.Credential)
-	switch {
-	case errors.Is(err, builder.ErrNotFound):
-		return nil, fmt.Errorf("webhook: there is no credential %q; set it with: registry-build credentials set %s --kind signing-secret", hook.Credential, hook.Credential)
-	case err != nil:
-		return nil, fmt.Errorf("webhook: %w", err)
-	}
-	req.Header.Set(SignatureHeader, Sign(secret, k.now(), body))
 	return req, nil
-}
-
-// judge turns a status into an error, and says whether trying again may help.
-func (k *Kind) judge(hook *config.Webhook, resp *http.Response) error {
-	code := resp.StatusCode
-	if code >= 200 && code < 300 {
-		return nil
-	}
-	err := fmt.Errorf("%s answered %s", publicURL(hook.URL), resp.Status)
-	switch {
-	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests, code >= 500:
-		return trigger.Temporary(err, retryAfter(resp.Header.Get("Retry-After"), k.now()))
-	case code >= 300 && code < 400:
-		return fmt.Errorf("%w, and a delivery follows 307 and 308 only; write the new address into the trigger", err)
-	}
-	return err
-}
-
-// retryAfter reads both forms of RFC 9110, seconds and a date; 0 where there
-// is none to understand.
-func retryAfter(v string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(v, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(v); err == nil {
-		return max(0, at.Sub(now))
-	}
-	return 0
-}
-
-// errRedirect is final: the other side's configuration sends us on.
-type errRedirect string
-
-func (e errRedirect) Error() string { return string(e) }
-
-// checkRedirect lets a delivery be sent on within its host: what was signed
-// for one host is no other host's business.
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	from := via[len(via)-1].URL
-	switch {
-	case len(via) > maxRedirects:
-		return errRedirect(fmt.Sprintf("it was redirected more than %d times", maxRedirects))
-	case req.Method != http.MethodPost: // 301, 302 and 303 make it a GET
-		return http.ErrUseLastResponse
-	case req.URL.User != nil:
-		return errRedirect("it was redirected to a URL with a user name")
-	case !strings.EqualFold(req.URL.Hostname(), from.Hostname()):
-		return errRedirect(fmt.Sprintf("it was redirected to another host, %s; write that address into the trigger", req.URL.Hostname()))
-	case req.URL.Scheme != from.Scheme && req.URL.Scheme != "https":
-		return errRedirect("it was redirected from " + from.Scheme + " to " + req.URL.Scheme)
-	}
-	return nil
-}
-
-// unreachable words an error of the HTTP client. The client's own text holds
-// the whole URL, query and all, so only its cause is used.
-func unreachable(hook *config.Webhook, err error) error {
-	var refused *Refused
-	if errors.As(err, &refused) {
-		return refused
-	}
-	where := publicURL(hook.URL)
-	var redirect errRedirect
-	if errors.As(err, &redirect) {
-		return fmt.Errorf("%s: %w", where, redirect)
-	}
-	var ue *url.Error
-	if errors.As(err, &ue) {
-		err = ue.Err
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return trigger.Temporary(fmt.Errorf("%s did not answer in time", where), 0)
-	}
-	return trigger.Temporary(fmt.Errorf("%s cannot be reached: %w", where, err), 0)
 }

@@ -3,7 +3,6 @@ package webhook
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/builder/trigger"
+	"github.com/registry-build/registry-build/builder/trigger/guard"
 	"github.com/registry-build/registry-build/builder/trigger/triggertest"
 	"github.com/registry-build/registry-build/config"
 )
@@ -30,20 +30,36 @@ var update = flag.Bool("update", false, "write the golden files")
 
 const secret = "correct-horse-battery-staple"
 
-// secrets is a store with one signing secret.
-type secrets map[string]string
+// vault is a builder.Vault of fixed credentials.
+type vault map[string]builder.Credential
 
-func (s secrets) SigningSecret(_ context.Context, name string) (string, error) {
-	if v, ok := s[name]; ok {
-		return v, nil
+func (v vault) Open(_ context.Context, name string, by builder.Use) (builder.Credential, error) {
+	switch c, ok := v[name]; {
+	case !ok:
+		return builder.Credential{}, fmt.Errorf("there is no credential %q; set it with: … %w", name, builder.ErrNotFound)
+	case name == "away":
+		return builder.Credential{}, errors.New("the store does not answer")
+	case by.For != "trigger audit of acme/hello":
+		return builder.Credential{}, fmt.Errorf("%q may not be used for %s: %w", name, by.For, builder.ErrDenied)
+	default:
+		return c, nil
 	}
-	return "", fmt.Errorf("credential %q: %w", name, builder.ErrNotFound)
 }
+
+func (vault) Logins(context.Context, builder.Use) ([]builder.Credential, error) { return nil, nil }
 
 func newKind(t *testing.T, o Options) *Kind {
 	t.Helper()
-	if o.Secrets == nil {
-		o.Secrets = secrets{"audit-secret": secret}
+	if o.Vault == nil {
+		value := map[string]string{builder.FieldValue: secret}
+		o.Vault = vault{
+			"audit-secret": {Name: "audit-secret", Kind: builder.KindSigningSecret, Fields: value},
+			"npm":          {Name: "npm", Kind: builder.KindToken, Fields: value},
+			"away":         {},
+		}
+	}
+	if o.Guard == nil {
+		o.Guard = open(t, guard.Options{})
 	}
 	k, err := New(o)
 	if err != nil {
@@ -52,8 +68,17 @@ func newKind(t *testing.T, o Options) *Kind {
 	return k
 }
 
-// local is what tests need to reach their own servers.
-func local() Options { return Options{AllowPrivate: true} }
+// open is what tests need to reach their own servers.
+func open(t *testing.T, o guard.Options) *guard.Guard {
+	t.Helper()
+	o.AllowPrivate = true
+	g, err := guard.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.Client().CloseIdleConnections)
+	return g
+}
 
 func hook(url string) config.Trigger {
 	return config.Trigger{Name: "audit", Webhook: &config.Webhook{URL: url, Credential: "audit-secret"}}
@@ -93,7 +118,7 @@ func TestContract(t *testing.T) {
 		})
 		t.Cleanup(func() { close(ended) })
 		return triggertest.Subject{
-			Kind: newKind(t, local()), Trigger: hook(s.URL + "/hook?key=query-secret"), Secret: secret,
+			Kind: newKind(t, Options{}), Trigger: hook(s.URL + "/hook?key=query-secret"), Secret: secret,
 			Peer: func(m triggertest.Mood) { mu.Lock(); defer mu.Unlock(); mood = m },
 			Seen: func() []string { mu.Lock(); defer mu.Unlock(); return append([]string(nil), seen...) },
 		}
@@ -119,11 +144,7 @@ func TestDelivery(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		got <- request{r.Method, r.URL.RequestURI(), r.Header, body}
 	})
-	o := local()
-	o.Registry, o.Version = "registry.example.com", "1.0.0"
-	o.BuildURL = func(id string) string { return "https://build.example.com/builds/" + id }
-	k := newKind(t, o)
-	k.now = func() time.Time { return time.Unix(1795262400, 0) }
+	k := named(t)
 	if _, err := k.Fire(t.Context(), triggertest.Firing(hook(s.URL+"/hook?a=b"), 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -146,8 +167,19 @@ func TestDelivery(t *testing.T) {
 	golden(t, "testdata/pushed.json", r.body)
 }
 
+// named is a kind that knows its own addresses, and its time stands still.
+func named(t *testing.T) *Kind {
+	t.Helper()
+	k := newKind(t, Options{
+		Registry: "registry.example.com", Version: "1.0.0",
+		BuildURL: func(id string) string { return "https://build.example.com/builds/" + id },
+	})
+	k.now = func() time.Time { return time.Unix(1795262400, 0) }
+	return k
+}
+
 func TestPayloadOfAFailure(t *testing.T) {
-	k := newKind(t, local())
+	k := newKind(t, Options{})
 	f := triggertest.Firing(hook("https://example.com/"), 1)
 	f.Event, f.Record.State, f.Record.Digest = config.OnFailed, builder.Failed, ""
 	f.Record.Failure = &builder.Failure{
@@ -214,50 +246,6 @@ func golden(t *testing.T, path string, body []byte) {
 	}
 }
 
-func TestStatuses(t *testing.T) {
-	later := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
-	tests := map[string]struct {
-		status     int
-		retryAfter string
-		ok, again  bool
-		low, high  time.Duration
-	}{
-		"200":                 {status: 200, ok: true},
-		"202":                 {status: 202, ok: true},
-		"204":                 {status: 204, ok: true},
-		"301":                 {status: 301},
-		"304":                 {status: 304},
-		"400":                 {status: 400},
-		"404":                 {status: 404},
-		"410":                 {status: 410},
-		"408":                 {status: 408, again: true},
-		"429":                 {status: 429, again: true},
-		"429 with seconds":    {status: 429, retryAfter: "120", again: true, low: 2 * time.Minute, high: 2 * time.Minute},
-		"500":                 {status: 500, again: true},
-		"503 with a date":     {status: 503, retryAfter: later, again: true, low: 59 * time.Minute, high: time.Hour},
-		"503 with a past one": {status: 503, retryAfter: "Sun, 06 Nov 1994 08:49:37 GMT", again: true},
-		"503 with nonsense":   {status: 503, retryAfter: "-5 soon", again: true},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-				if tt.retryAfter != "" {
-					w.Header().Set("Retry-After", tt.retryAfter)
-				}
-				w.WriteHeader(tt.status)
-			})
-			answer, err := newKind(t, local()).Fire(t.Context(), triggertest.Firing(hook(s.URL), 1))
-			after, again := trigger.IsTemporary(err)
-			if (err == nil) != tt.ok || again != tt.again || after < tt.low || after > tt.high {
-				t.Errorf("error %v, temporary %t after %s", err, again, after)
-			}
-			if !strings.HasPrefix(answer.Text, fmt.Sprint(tt.status)) {
-				t.Errorf("answer %q", answer.Text)
-			}
-		})
-	}
-}
-
 func TestRetriesThroughTheSet(t *testing.T) {
 	var (
 		mu    sync.Mutex
@@ -274,7 +262,7 @@ func TestRetriesThroughTheSet(t *testing.T) {
 		}
 	})
 	set, err := trigger.NewSet(trigger.Options{
-		Kinds:  map[string]trigger.Kind{"webhook": newKind(t, local())},
+		Kinds:  map[string]trigger.Kind{"webhook": newKind(t, Options{})},
 		Redact: func(_ context.Context, s string) string { return strings.ReplaceAll(s, secret, "***") },
 		Log:    slog.New(slog.DiscardHandler),
 	})
@@ -301,7 +289,7 @@ func TestTimeout(t *testing.T) {
 	defer close(ended)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err := newKind(t, local()).Fire(ctx, triggertest.Firing(hook(s.URL+"/?k=v"), 1))
+	_, err := newKind(t, Options{}).Fire(ctx, triggertest.Firing(hook(s.URL+"/?k=v"), 1))
 	if _, again := trigger.IsTemporary(err); !again || err.Error() != s.URL+"/?… did not answer in time" {
 		t.Errorf("error %v, temporary %t", err, again)
 	}
@@ -310,24 +298,9 @@ func TestTimeout(t *testing.T) {
 func TestNobodyListens(t *testing.T) {
 	s := httptest.NewServer(nil)
 	s.Close()
-	_, err := newKind(t, local()).Fire(t.Context(), triggertest.Firing(hook(s.URL+"/?k=v"), 1))
+	_, err := newKind(t, Options{}).Fire(t.Context(), triggertest.Firing(hook(s.URL+"/?k=v"), 1))
 	if _, again := trigger.IsTemporary(err); !again || !strings.Contains(err.Error(), "cannot be reached") || strings.Contains(err.Error(), "k=v") {
 		t.Errorf("error %v, temporary %t", err, again)
-	}
-}
-
-func TestTLS(t *testing.T) {
-	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	defer s.Close()
-	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	o := local()
-	if _, err := newKind(t, o).Fire(t.Context(), triggertest.Firing(hook(s.URL), 1)); err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("an unknown authority: %v", err)
-	}
-	o.RootCAs = x509.NewCertPool()
-	o.RootCAs.AddCert(s.Certificate())
-	if _, err := newKind(t, o).Fire(t.Context(), triggertest.Firing(hook(s.URL), 1)); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -335,15 +308,49 @@ func TestCredentials(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, "signed %t", r.Header.Get(SignatureHeader) != "")
 	})
-	k := newKind(t, local())
+	k := newKind(t, Options{})
 	tr := hook(s.URL)
 	tr.Webhook.Credential = ""
 	if answer, err := k.Fire(t.Context(), triggertest.Firing(tr, 1)); err != nil || !strings.Contains(answer.Text, "signed false") {
 		t.Errorf("without a credential: %q, %v", answer.Text, err)
 	}
-	tr.Webhook.Credential = "typo"
-	_, err := k.Fire(t.Context(), triggertest.Firing(tr, 1))
-	if _, again := trigger.IsTemporary(err); again || err == nil || !strings.Contains(err.Error(), `there is no credential "typo"; set it with`) {
-		t.Errorf("a credential that is not there: %v", err)
+	tests := map[string]struct {
+		credential, trigger, want string
+		again                     bool
+	}{
+		"not there":       {"typo", "audit", `webhook: there is no credential "typo"; set it with`, false},
+		"not for us":      {"audit-secret", "other", `"audit-secret" may not be used for trigger other of acme/hello`, false},
+		"of another kind": {"npm", "audit", `credential "npm" is of the kind token, and a webhook is signed with one of the kind signing-secret; set one`, false},
+		"cannot be read":  {"away", "audit", `credential "away" cannot be opened now: the store does not answer`, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			tr := hook(s.URL)
+			tr.Name, tr.Webhook.Credential = tt.trigger, tt.credential
+			answer, err := k.Fire(t.Context(), triggertest.Firing(tr, 1))
+			if _, again := trigger.IsTemporary(err); again != tt.again || err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, temporary %t; want …%s…", err, again, tt.want)
+			}
+			if answer.Text != "" {
+				t.Errorf("it was sent: %s", answer.Text)
+			}
+		})
+	}
+}
+
+func TestWhatTheGuardRefusesIsFinal(t *testing.T) {
+	s := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the server was reached") })
+	g, err := guard.New(guard.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = newKind(t, Options{Guard: g}).Fire(t.Context(), triggertest.Firing(hook(s.URL), 1))
+	if _, again := trigger.IsTemporary(err); again || err == nil || !strings.Contains(err.Error(), "is a loopback address") {
+		t.Errorf("error %v, temporary %t", err, again)
+	}
+	for _, u := range []string{"https://good.example@evil.example/", "unix:///run/docker.sock", "file:///etc/passwd", "https:///"} {
+		if _, err := newKind(t, Options{Guard: g}).Fire(t.Context(), triggertest.Firing(hook(u), 1)); err == nil || strings.Contains(err.Error(), u) {
+			t.Errorf("%s: %v", u, err)
+		}
 	}
 }

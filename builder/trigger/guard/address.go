@@ -1,4 +1,4 @@
-package webhook
+package guard
 
 import (
 	"net/netip"
@@ -31,7 +31,7 @@ type row struct {
 
 // special are addresses that are never somebody else's web server. Private
 // ones are opened by AllowPrivate, the others by naming them in AllowHosts:
-// who lets webhooks into the network does not mean the cloud's metadata
+// who lets triggers into the network does not mean the cloud's metadata
 // service, which hands out credentials. Sources: the IANA special-purpose
 // address registries (RFC 6890) and the clouds' manuals.
 // The first row that holds an address names it.
