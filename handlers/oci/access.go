@@ -63,6 +63,9 @@ func (r *Registry) guard(access Access) *mux.Router {
 			if name == v2.RouteNameBlobUpload {
 				req = r.checkMount(access, req)
 			}
+			if name == v2.RouteNameManifest {
+				w = r.watch(w, req)
+			}
 			r.app.ServeHTTP(w, req.WithContext(logContext{req.Context(), r.entry}))
 		}))
 	}

@@ -9,10 +9,11 @@
 // with an error of the registry's protocol); deleting a tag leaves the digest
 // it named; nothing that was answered with 201 is lost by a crash (files are
 // synced before they are renamed into place); an upload that a restart
-// interrupted goes on, as long as the caller keeps the secret.
+// interrupted goes on, as long as the caller keeps the secret; a tag that was
+// pushed is told of before the client hears that it is there (Options.Pushed).
 //
 // What it does not do yet: collect garbage (abandoned uploads and untagged
-// blobs stay), keep quotas, tell of pushes, serve the referrers API. For that
+// blobs stay), keep quotas, serve the referrers API. For that
 // reason there is no cache of descriptors in memory either: it would name
 // blobs that a collection removed.
 package oci
@@ -51,6 +52,12 @@ type Options struct {
 	// least 16 bytes, and must be the same after a restart and on every
 	// replica, or uploads under way fail.
 	Secret []byte
+	// Pushed is called for every manifest that was put under a tag, before the
+	// client is told so: with its request, so that the caller can tell its own
+	// pushes from others'. It may be called concurrently, and for the same push
+	// again. An error is answered with 503, and the client pushes again. nil:
+	// nobody is told.
+	Pushed func(r *http.Request, p Push) error
 	// Log gets what went wrong in the registry itself; what a client did
 	// wrong, and the access log, are written at debug. nil discards.
 	Log *slog.Logger
@@ -59,6 +66,7 @@ type Options struct {
 // Registry serves the OCI distribution API below /v2/.
 type Registry struct {
 	app    *handlers.App
+	pushed func(*http.Request, Push) error
 	router *mux.Router
 	log    *slog.Logger
 	entry  *logrus.Entry // log, as distribution wants it
@@ -83,7 +91,7 @@ func New(o Options) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{log: o.Log, entry: newEntry(o.Log)}
+	r := &Registry{log: o.Log, entry: newEntry(o.Log), pushed: o.Pushed}
 	r.app, err = newApp(logContext{context.Background(), r.entry}, configure(dir, o.Secret))
 	if err != nil {
 		return nil, fmt.Errorf("registry in %s: %w", dir, err)
