@@ -22,6 +22,10 @@ type attempt struct {
 	fence  func(ctx context.Context) error // ErrLeaseLost when the attempt may not write any more
 	began  time.Time
 	result Result
+
+	// What hides the credentials that this attempt opened.
+	hidden  []string // values
+	closers []io.Closer
 }
 
 // insist runs the attempt again while what failed is ours and not the

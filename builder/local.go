@@ -23,6 +23,7 @@ func (w *Worker) Local(ctx context.Context, b Build, src Source, login Login, pu
 		return a.result, err
 	}
 	defer a.daemon.Release()
+	defer a.closeLog()
 	request, err := a.prepare(ctx, src, login)
 	if err != nil {
 		return a.result, err
@@ -30,7 +31,7 @@ func (w *Worker) Local(ctx context.Context, b Build, src Source, login Login, pu
 	if !push {
 		request.Destination = ""
 	}
-	solution, err := a.daemon.Solver.Solve(ctx, request, out)
+	solution, err := a.daemon.Solver.Solve(ctx, request, a.out)
 	if err != nil {
 		return a.result, err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"sync"
 	"time"
 
@@ -38,10 +37,18 @@ func (a *attempt) prepare(ctx context.Context, src Source, login Login) (SolveRe
 	if err != nil {
 		return SolveRequest{}, err
 	}
+	allowed, err := a.give(ctx, inspection)
+	if err != nil {
+		return SolveRequest{}, err
+	}
+	logins, err := a.baseLogins(ctx, inspection.Bases)
+	if err != nil {
+		return SolveRequest{}, err
+	}
 	var pins map[string]string
 	var unpinned []string
 	if a.lease.Lane != ForkLane { // whose bases are asked for from the daemon's own network only
-		pins, unpinned = a.pin(ctx, inspection.Bases, login)
+		pins, unpinned = a.pin(ctx, inspection.Bases, logins, login)
 	}
 	a.say("source and %s ready in %s", count(len(inspection.Bases), "base"), since(a.began))
 	request := SolveRequest{
@@ -55,16 +62,19 @@ func (a *attempt) prepare(ctx context.Context, src Source, login Login) (SolveRe
 		Pins:        pins,
 		Destination: a.destination(),
 		Login:       login,
+		BaseLogins:  logins,
+		Secrets:     allowed.secrets,
+		SSH:         allowed.ssh,
 	}
 	if inspection.Remote == "" && len(unpinned) == 0 && !spec.NoCache {
-		a.result.Key = a.inputKey(request)
+		a.result.Key = a.inputKey(request, allowed.versions)
 	}
 	return request, nil
 }
 
 // pin asks for the digest of each base, once and all at the same time. A base
 // that does not answer is left to BuildKit, and then the input is not known.
-func (a *attempt) pin(ctx context.Context, bases []string, login Login) (pins map[string]string, unpinned []string) {
+func (a *attempt) pin(ctx context.Context, bases []string, logins []BaseLogin, login Login) (pins map[string]string, unpinned []string) {
 	ctx, done := context.WithTimeout(ctx, resolveTimeout)
 	defer done()
 	var mu sync.Mutex
@@ -72,11 +82,7 @@ func (a *attempt) pin(ctx context.Context, bases []string, login Login) (pins ma
 	pins = make(map[string]string, len(bases))
 	for _, base := range bases {
 		wg.Go(func() {
-			right := Login{}
-			if login.Host != "" && strings.HasPrefix(base, login.Host+"/") {
-				right = login
-			}
-			digest, err := a.Registry.Resolve(ctx, base, right)
+			digest, err := a.Registry.Resolve(ctx, base, loginForBase(base, logins, login))
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -91,7 +97,7 @@ func (a *attempt) pin(ctx context.Context, bases []string, login Login) (pins ma
 	return pins, unpinned
 }
 
-func (a *attempt) inputKey(r SolveRequest) string {
+func (a *attempt) inputKey(r SolveRequest, versions map[string]string) string {
 	return InputKey(InputKeyParts{
 		Lane:        a.lease.Lane,
 		Repository:  a.lease.Repository.Key(),
@@ -105,5 +111,6 @@ func (a *attempt) inputKey(r SolveRequest) string {
 		Target:      r.Spec.Target,
 		Platforms:   r.Spec.Platforms,
 		Bases:       r.Pins,
+		Secrets:     versions,
 	})
 }

@@ -112,6 +112,7 @@ type Solvers interface {
 type Daemon struct {
 	Solver    Solver
 	Toolchain Toolchain // part of every input key
+	Shared    bool      // more than one trust domain may build with it: it gets no credentials
 	Release   func()
 }
 
@@ -125,6 +126,7 @@ type Worker struct {
 	Solvers  Solvers
 	Registry Registry
 	Logins   Logins
+	Vault    Vault // nil: builds use no credentials
 	Triggers Triggers
 	Redactor Redactor
 
@@ -229,11 +231,12 @@ func (w *Worker) attempt(work context.Context, l *Lease) {
 	if f := a.result.Failure; state == Failed && f != nil {
 		a.sayFailure(f)
 	}
+	a.closeLog()
 	out.Close()
 	raw.Close()
-	w.redact(after, &a.result)
+	a.redact(after, &a.result)
 	if state != "" {
-		w.finish(work, l, state, a.result, log)
+		a.finish(work, l, state, a.result, log)
 	}
 }
 
