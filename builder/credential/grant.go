@@ -13,17 +13,18 @@ import (
 type Scope string
 
 const (
-	GitRead      Scope = config.ScopeGitRead      // clone and fetch
-	GitWrite     Scope = config.ScopeGitWrite     // push; reading is a scope of its own
-	RegistryPull Scope = config.ScopeRegistryPull // read images
-	RegistryPush Scope = config.ScopeRegistryPush // write images and tags
-	API          Scope = config.ScopeAPI          // /api/v1
+	GitRead        Scope = config.ScopeGitRead      // clone and fetch
+	GitWrite       Scope = config.ScopeGitWrite     // push; reading is a scope of its own
+	RegistryPull   Scope = config.ScopeRegistryPull // read images
+	RegistryPush   Scope = config.ScopeRegistryPush // write images and tags
+	RegistryNotify Scope = config.ScopeNotify       // tell of pushes to another registry; names have its host
+	API            Scope = config.ScopeAPI          // /api/v1
 )
 
 // Scopes lists every scope.
-func Scopes() []Scope { return []Scope{GitRead, GitWrite, RegistryPull, RegistryPush, API} }
+func Scopes() []Scope { return []Scope{GitRead, GitWrite, RegistryPull, RegistryPush, RegistryNotify, API} }
 
-func (s Scope) registry() bool { return s == RegistryPull || s == RegistryPush }
+func (s Scope) registry() bool { return s == RegistryPull || s == RegistryPush || s == RegistryNotify }
 
 // Grant is a set of rights: every scope on every repository that one of the
 // globs matches ("acme/*", "acme/hello"; see config.Pattern). Names of images

@@ -2,9 +2,7 @@ package credential
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 
 	"filippo.io/age"
 )
@@ -27,14 +25,7 @@ func (s *Store) Rotate(ctx context.Context) (Rotation, error) {
 		return Rotation{}, err
 	}
 	defer unlock()
-	old, err := loadKeys(s.keyFile)
-	if errors.Is(err, os.ErrNotExist) {
-		return Rotation{}, s.keyLost()
-	}
-	if err != nil {
-		return Rotation{}, err
-	}
-	snap, err := s.read(ctx)
+	old, snap, err := s.latest()
 	if err != nil {
 		return Rotation{}, err
 	}

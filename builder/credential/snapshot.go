@@ -52,20 +52,43 @@ func (s *Store) read(ctx context.Context) (*snapshot, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := s.current.Load()
 	if info, err = statFile(s.path()); err != nil {
 		return nil, err
 	}
-	if before.of(info) { // another caller has read it meanwhile
-		return before, nil
+	if snap := s.current.Load(); snap.of(info) { // another caller has read it meanwhile
+		return snap, nil
 	}
+	return s.reopen()
+}
+
+// reopen reads the file. Only for who holds s.mu.
+func (s *Store) reopen() (*snapshot, error) {
 	snap, err := s.open()
 	if err != nil {
 		return nil, err
 	}
-	snap.old = retired(before, snap)
+	snap.old = retired(s.current.Load(), snap)
 	s.current.Store(snap)
 	return snap, nil
+}
+
+// latest is for who holds the lock and is about to write: the keys as the key
+// file has them, which may be others than when we began, and what they open. A
+// key that does not open the store must not be written for, though its values
+// be in memory.
+func (s *Store) latest() (keys, *snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, err := loadKeys(s.keyFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil, s.keyLost()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	s.keys = now
+	snap, err := s.reopen()
+	return now, snap, err
 }
 
 // statFile describes a file; nil when there is none.

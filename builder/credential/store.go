@@ -224,22 +224,14 @@ func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 	return func() { _ = l.Close() }, nil
 }
 
-// change reads, edits and replaces the file under the lock, for the key that
-// the key file has now: it may be another one than when we began.
+// change reads, edits and replaces the file under the lock.
 func (s *Store) change(ctx context.Context, edit func(map[string]entry) error) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	now, err := loadKeys(s.keyFile)
-	if errors.Is(err, os.ErrNotExist) {
-		return s.keyLost()
-	}
-	if err != nil {
-		return err
-	}
-	snap, err := s.read(ctx)
+	now, snap, err := s.latest()
 	if err != nil {
 		return err
 	}

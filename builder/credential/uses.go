@@ -21,11 +21,11 @@ type Use struct {
 const (
 	usesFile = "uses.json"
 	usesLock = "uses.lock"
-	maxUsers = 10          // of a name, the latest
-	maxUser  = 200         // bytes of By
-	useNoted = time.Minute // one user of one name is written once in this time
-	useWait  = time.Second // for another process that writes
-	maxNotes = 10_000      // that are remembered; then all are forgotten
+	maxUsers = 10                     // of a name, the latest
+	maxUser  = 200                    // bytes of By
+	useNoted = time.Minute            // one user of one name is written once in this time
+	useWait  = 200 * time.Millisecond // for another process that writes
+	maxNotes = 10_000                 // that are remembered; then all are forgotten
 )
 
 // uses are what this process noted.
