@@ -1,7 +1,7 @@
 # Run `make` alone to see the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build tools deps test-deps lint test demo up bench clean
+.PHONY: help build tools kube deps test-deps lint test demo up bench clean
 
 # Everything is compiled as yourself; only what needs root runs as root, so
 # that Go's caches stay yours.
@@ -29,6 +29,22 @@ bin/buildkitd bin/buildctl: go.sum
 	  -o $@ github.com/moby/buildkit/cmd/$(@F)
 	@touch $@
 
+kube: bin/etcd bin/kube-apiserver bin/kube-controller-manager ## a Kubernetes control plane for the tests (7 minutes, once)
+
+# Tools of a module of their own: Kubernetes pins all that it is made from.
+# Without a version of its own an API server takes itself for 0.0.
+KUBE := builder/trigger/kubernetes/testdata
+bin/kube-apiserver bin/kube-controller-manager: $(KUBE)/go.sum
+	v=$$(go list -C $(KUBE) -m -f '{{.Version}}' k8s.io/kubernetes); IFS=.; set -- $${v#v}; \
+	p=k8s.io/component-base/version; \
+	$(subst go build,go build -C $(KUBE),$(GOBUILD)) -o $(CURDIR)/$@ \
+	  -ldflags "-s -w -X $$p.gitVersion=$$v -X $$p.gitMajor=$$1 -X $$p.gitMinor=$$2" k8s.io/kubernetes/cmd/$(@F)
+	@touch $@
+
+bin/etcd: $(KUBE)/go.sum
+	$(subst go build,go build -C $(KUBE),$(GOBUILD)) -ldflags '-s -w' -o $(CURDIR)/$@ go.etcd.io/etcd/server/v3
+	@touch $@
+
 bin/staticcheck: go.sum
 	$(GOBUILD) -o $@ honnef.co/go/tools/cmd/staticcheck
 	@touch $@
@@ -45,7 +61,7 @@ lint: bin/staticcheck ## gofmt, go vet, staticcheck
 	go vet ./...
 	bin/staticcheck ./...
 
-test: test-deps tools lint ## every check, with real servers
+test: test-deps tools kube lint ## every check, with real servers
 	CGO_ENABLED=1 go test -race -timeout 20m $(if $(SUDO),-exec '$(SUDO) env "PATH='"$$PATH"'"') ./...
 
 demo: deps tools build ## a push becomes an image, for real, on this machine

@@ -43,15 +43,17 @@ var house = map[string][]string{
 	"builder/trigger/gitops/manifest": {},
 	"builder/trigger/guard":           {"builder/trigger", "builder", "config"},
 	"builder/trigger/webhook":         {"builder/trigger/guard", "builder/trigger", "builder", "config"},
+	"builder/trigger/kubernetes":      {"builder/trigger", "builder", "config"},
 	"config":                          {},
 
 	// What only tests use.
-	"handlers/forge/forgetest":         {"handlers/forge", "builder"},
-	"handlers/forge/github/githubtest": {},
-	"builder/buildkit/buildkittest":    {"builder"},
-	"builder/source/sourcetest":        {"builder"},
-	"builder/store/storetest":          {"builder/store", "builder", "config"},
-	"builder/trigger/triggertest":      {"builder/trigger", "builder", "config"},
+	"handlers/forge/forgetest":            {"handlers/forge", "builder"},
+	"handlers/forge/github/githubtest":    {},
+	"builder/buildkit/buildkittest":       {"builder"},
+	"builder/source/sourcetest":           {"builder"},
+	"builder/store/storetest":             {"builder/store", "builder", "config"},
+	"builder/trigger/kubernetes/kubetest": {},
+	"builder/trigger/triggertest":         {"builder/trigger", "builder", "config"},
 }
 
 // TestImports parses the sources instead of asking `go list`: go caches a
