@@ -22,7 +22,9 @@ const (
 )
 
 // Scopes lists every scope.
-func Scopes() []Scope { return []Scope{GitRead, GitWrite, RegistryPull, RegistryPush, RegistryNotify, API} }
+func Scopes() []Scope {
+	return []Scope{GitRead, GitWrite, RegistryPull, RegistryPush, RegistryNotify, API}
+}
 
 func (s Scope) registry() bool { return s == RegistryPull || s == RegistryPush || s == RegistryNotify }
 
