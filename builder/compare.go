@@ -2,7 +2,6 @@ package builder
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -26,7 +25,7 @@ const (
 const allImages = "all images"
 
 // Compare tells what putting head in the place of base would change in what is
-// built: images, where they go, their rules and triggers. nil is no file.
+// built: images, where they go, what they may use, their rules and triggers. nil is no file.
 // repository names the source repository, for an image without a name. What
 // means nothing (comments, the order of keys and images, a default that is
 // written out) is no change. At most 50 are told, and then how many more there
@@ -111,7 +110,8 @@ func describeImage(img config.Image, several bool) imageText {
 	}
 	text := imageText{name: img.Name, ordered: img.Match != config.MatchAll, settings: parts{
 		{"dockerfile", img.Dockerfile}, {"context", img.Context}, {"repository", repository}, {"target", img.Target},
-		{"platforms", inOrder(img.Platforms)}, {"args", describeArgs(img.Args)}, {"cache", only("false", !img.Cache)},
+		{"platforms", inOrder(img.Platforms)}, {"args", describeArgs(img.Args)},
+		{"secrets", describeSecrets(img.Secrets)}, {"ssh", describeSSH(img.SSH)}, {"cache", only("false", !img.Cache)},
 		{"paths", strings.Join(img.Paths, ", ")}, {"match", only("all", img.Match == config.MatchAll)},
 	}}
 	seen := map[string]int{}
@@ -167,27 +167,6 @@ func inOrder(words []string) string {
 	slices.Sort(words)
 	return strings.Join(words, ", ")
 }
-
-// describeTrigger names the host of an address only: the rest may be a secret
-// that somebody put there, and a comment is read by more people than the file.
-func describeTrigger(t config.Trigger) itemText {
-	var on []string
-	for _, o := range t.On {
-		on = append(on, string(o))
-	}
-	text := itemText{"trigger " + t.Name, parts{{"on", inOrder(on)}, {"for tags", t.Tags.String()}, {"environment", t.Environment}}}
-	if w := t.Webhook; w != nil {
-		host := "an address"
-		if u, err := url.Parse(w.URL); err == nil && u.Host != "" {
-			host = u.Host
-		}
-		text.settings = append(text.settings, part{"webhook", host}, part{"credential", w.Credential}, part{hidden, w.URL})
-	}
-	return text
-}
-
-// hidden is a setting whose change is told without its value.
-const hidden = "address"
 
 func only(word string, when bool) string {
 	if when {

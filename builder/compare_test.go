@@ -73,6 +73,22 @@ func TestCompare(t *testing.T) {
 				"api changed: rule tag: v*: tags ${refName}-${commit} -> ${tag}", "api changed: rule tag: v*: cache none -> false",
 				"api added: rule branch: new: tags ${refName}-${commit}", "api removed: rule branch: old",
 			}},
+		{"secrets", `images: [{name: api, secrets: [{id: a, credential: x}, {id: b, credential: y}]}]`,
+			`images: [{name: api, ssh: [{credential: key}], secrets: [{id: b, credential: y}, {id: a, credential: z}, {credential: cloud, secretIdVariable: ID, secretKeyVariable: KEY}]}]`, []string{
+				"api changed: secrets a from x, b from y -> ID+KEY from cloud, a from z, b from y", "api changed: ssh none -> default from key",
+			}},
+		{"what triggers do", `images: [{name: api, triggers: [{name: prod, kubernetes: {cluster: a, namespace: shop, deployment: api}}, {name: team, chat: {credential: smtp, to: [a@example.com]}}, {name: hook, webhook: {url: "https://example.com/a"}}]}]`,
+			`images: [{name: api, triggers: [{name: prod, kubernetes: {cluster: b, namespace: shop, cronJob: api, container: x}}, {name: team, chat: {credential: smtp, to: [b@example.com]}}, {name: hook, webhook: {url: "https://example.com/a", format: dockerhub}}, {name: new, gitops: {repository: acme/deploy, branch: main, file: a.yaml, helm: image, pullRequest: true}}, {name: roll, kubernetes: {cluster: b, namespace: shop, daemonSet: d, rollback: true, timeout: 90s}}]}]`, []string{
+				"api changed: trigger prod: kubernetes a/shop/deployment/api -> b/shop/cronJob/api", "api changed: trigger prod: container none -> x",
+				"api changed: trigger team: address: changed", "api changed: trigger hook: format none -> dockerhub",
+				"api added: trigger new: on pushed; for tags all; gitops acme/deploy; branch main; file a.yaml; helm image; pull request true",
+				"api added: trigger roll: on pushed; for tags all; kubernetes b/shop/daemonSet/d; rollback true; timeout 1m30s",
+			}},
+		{"another kind of trigger", `images: [{name: api, triggers: [{name: prod, chat: {credential: a, to: [a@example.com, b@example.com]}}]}]`,
+			`images: [{name: api, triggers: [{name: prod, webhook: {url: "https://example.com/a"}}]}]`, []string{
+				"api changed: trigger prod: webhook none -> example.com", "api changed: trigger prod: credential a -> none",
+				"api changed: trigger prod: address: changed", "api changed: trigger prod: chat message -> none", "api changed: trigger prod: to 2 addresses -> none",
+			}},
 		{"rules in another order", `images: [{name: api, rules: [{branch: main}, {branch: "m*"}, {tag: a}]}]`,
 			`images: [{name: api, rules: [{tag: b}, {branch: "m*"}, {branch: main}]}]`, []string{
 				"api added: rule tag: b: tags ${refName}-${commit}", "api removed: rule tag: a",

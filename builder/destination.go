@@ -17,7 +17,15 @@ import (
 type target struct {
 	repository string
 	triggers   []config.Trigger
+	secrets    []config.Secret
+	ssh        []config.SSH
 	warnings   []string
+}
+
+// place is where an image goes, and the entry of the file that says so.
+type place struct {
+	authority  config.Image
+	repository string
 }
 
 // images are the file's images with their names; the only image of a file may
@@ -32,36 +40,75 @@ func (p *planner) images(f *config.BuildFile) []config.Image {
 	return images
 }
 
-// target decides where an image is pushed and which triggers it has. Where the
-// ref has no authority both come from the default branch's file, found by the
-// image's name: nobody deploys by editing the file on a feature branch. An
-// image that only the feature branch has gets the default repository and no
-// triggers. refusal is a sentence for the pusher.
-func (p *planner) target(img config.Image) (t target, refusal string) {
-	authority, several := img, len(p.File.Images) > 1
+// place decides where an image is pushed. Where the ref has no authority that
+// comes from the default branch's file, found by the image's name: nobody
+// deploys by editing the file on a feature branch. An image that only the
+// feature branch has gets the default repository, and an entry that has
+// nothing else. refusal is a sentence for the pusher.
+func (p *planner) place(img config.Image) (pl place, refusal string) {
+	several := len(p.File.Images) > 1
+	pl.authority = img
 	if p.Trusted != nil {
-		authority = config.Image{Name: img.Name}
+		pl.authority = config.Image{Name: img.Name}
 		trusted := p.images(p.Trusted)
 		for _, other := range trusted {
 			if other.Name == img.Name {
-				authority, several = other, len(trusted) > 1
+				pl.authority, several = other, len(trusted) > 1
 			}
 		}
 	}
-	if !p.fork() {
-		t.triggers = authority.Triggers
-	}
 	var err error
-	t.repository, err = p.repository(authority, several)
-	if err != nil {
-		return t, err.Error()
+	if pl.repository, err = p.repository(pl.authority, several); err != nil {
+		return pl, err.Error()
 	}
-	if !p.fork() && img.Repository != "" && qualify(p.Registry, img.Repository) != t.repository {
-		t.warnings = append(t.warnings, fmt.Sprintf(
+	return pl, p.mayPush(img.Name, pl.repository)
+}
+
+// target decides what an image may reach: where it goes, and the triggers and
+// secrets that its place's entry has. The operator's triggers follow. A fork
+// gets none of these.
+func (p *planner) target(img config.Image) (t target, refusal string) {
+	pl, refusal := p.place(img)
+	t.repository = pl.repository
+	if refusal != "" {
+		return t, refusal
+	}
+	if p.fork() {
+		if len(img.Secrets)+len(img.SSH) > 0 {
+			t.warnings = append(t.warnings, "a fork's build gets no secrets")
+		}
+		return t, ""
+	}
+	t.triggers, t.secrets, t.ssh = pl.authority.Triggers, pl.authority.Secrets, pl.authority.SSH
+	if refusal = p.tooMany(img.Name, pl); refusal != "" {
+		return t, refusal
+	}
+	if refusal = p.mayUse(img.Name, t.secrets, t.ssh); refusal != "" {
+		return t, refusal
+	}
+	t.warnings = append(t.warnings, p.otherwise(img, pl)...)
+	t.warnings = append(t.warnings, p.willFail(t.triggers)...)
+	t.triggers = append(t.triggers[:len(t.triggers):len(t.triggers)], operatorTriggersFor(p.Operators, t.repository)...)
+	return t, ""
+}
+
+// otherwise tells what the commit's file says of an image in vain.
+func (p *planner) otherwise(img config.Image, pl place) (warnings []string) {
+	if img.Repository != "" && qualify(p.Registry, img.Repository) != pl.repository {
+		warnings = append(warnings, fmt.Sprintf(
 			"repository %s of image %s is not used: for %s it is read from the file of %s, and this goes to %s",
-			img.Repository, img.Name, p.subject, p.authorityName(), t.repository))
+			img.Repository, img.Name, p.subject, p.authorityName(), pl.repository))
 	}
-	return t, p.mayPush(img.Name, t.repository)
+	for _, s := range []struct{ key, wants, gets string }{
+		{"secrets", describeSecrets(img.Secrets), describeSecrets(pl.authority.Secrets)},
+		{"ssh", describeSSH(img.SSH), describeSSH(pl.authority.SSH)},
+	} {
+		if s.wants != s.gets {
+			warnings = append(warnings, fmt.Sprintf("%s of image %s are not used as they stand here (%s): for %s they are read from the file of %s, which gives %s",
+				s.key, img.Name, orText(s.wants, "none"), p.subject, p.authorityName(), orText(s.gets, "none")))
+		}
+	}
+	return warnings
 }
 
 func (p *planner) authorityName() string {
@@ -113,7 +160,7 @@ func (p *planner) root() (string, error) {
 // mayPush holds a destination against the policy. It returns the refusal.
 func (p *planner) mayPush(image, destination string) string {
 	repository := strings.TrimPrefix(p.Event.Repository.FullName(), "/")
-	names := p.Home.names(p.Event.Repository)
+	names := p.names()
 	var allowed []string
 	if root, err := p.root(); err == nil {
 		if destination == root || strings.HasPrefix(destination, root+"/") {
@@ -134,7 +181,7 @@ func (p *planner) mayPush(image, destination string) string {
 // what it allows to the repository that has these names.
 func allowedBy(policy []config.Policy, names []string, destination string) (images []string, ok bool) {
 	for _, entry := range policy {
-		if !slices.ContainsFunc(names, func(name string) bool { return config.MatchAny(entry.Repositories, name) }) {
+		if !speaksOf(entry, names) {
 			continue
 		}
 		if config.MatchAny(entry.Images, destination) {
@@ -232,6 +279,6 @@ func planUpload(in PlanInput, d *Decision) {
 		Image: image, Lane: TrustedLane, Priority: PriorityCommand, Actor: e.Actor,
 		Spec: Spec{Context: ".", Dockerfile: "Dockerfile", Inline: e.Request.Dockerfile, NoCache: e.Request.NoCache},
 
-		Destination: name, Tags: tags, Seq: e.Seq, AcceptedAt: e.AcceptedAt,
+		Destination: name, Tags: tags, Triggers: operatorTriggersFor(in.Operators, name), Seq: e.Seq, AcceptedAt: e.AcceptedAt,
 	}}
 }

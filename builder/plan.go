@@ -130,7 +130,10 @@ type PlanInput struct {
 // but for those of a promotion.
 //
 // What a fork sent is built in its own lane, whatever kind of event it is: no
-// tags, no triggers.
+// tags, no triggers, no secrets.
+//
+// The default branch's file registers what people's own pushes of its images
+// set off, also where no rule builds; without a file that is nothing.
 func Plan(in PlanInput) Decision {
 	e := in.Event
 	d := Decision{EventID: e.ID}
@@ -138,6 +141,7 @@ func Plan(in PlanInput) Decision {
 		d.Changes = Compare(in.Base, in.File, e.Repository.Name)
 	}
 	subject := subjectOfEvent(e)
+	d.Registers = registers(e) && (e.Commit != "" || e.Kind == BranchDeleted)
 	switch {
 	case e.Kind == BranchDeleted:
 		d.CancelRef = e.Ref
@@ -152,7 +156,11 @@ func Plan(in PlanInput) Decision {
 		d.Hint = fmt.Sprintf("no %s at %s: to build the Dockerfile at the root, commit one with the line: images: [{dockerfile: Dockerfile}]",
 			buildFileName, shortCommit(e.Commit))
 	default:
-		newPlanner(in, &d).plan()
+		p := newPlanner(in, &d)
+		p.plan()
+		if d.Registers {
+			d.Registered = p.registered()
+		}
 	}
 	return d
 }

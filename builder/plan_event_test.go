@@ -35,7 +35,8 @@ func TestPlanCarriesEvent(t *testing.T) {
 			Image: "api", Lane: TrustedLane, Priority: PriorityBranch, Ref: e.Ref, Commit: e.Commit, Actor: "ada",
 			Rule: "branch: *", Spec: Spec{Context: ".", Dockerfile: "Dockerfile"},
 			Destination: "acme/hello", Tags: []string{"main-4f2c1a"}, Timezone: "Asia/Shanghai",
-			Seq: 7, Generation: 3, AcceptedAt: accepted, Lineage: "git:acme/hello|api|refs/heads/main",
+			Names: []string{"git:acme/hello", "acme/hello"},
+			Seq:   7, Generation: 3, AcceptedAt: accepted, Lineage: "git:acme/hello|api|refs/heads/main",
 		}},
 		Reasons: []Reason{{Image: "api", Rule: "tag: *", Line: 2, Message: "not tried: branch: * matches first"}},
 	}
@@ -57,6 +58,7 @@ func TestPlanCarriesPull(t *testing.T) {
 		Image: "api", Lane: ForkLane, Priority: PriorityPullRequest, Ref: "refs/pull/7/head", Commit: merge, ShownOn: sampleCommit,
 		Pull: pull, Actor: "mallory", Rule: "pullRequest: true", Spec: Spec{Context: ".", Dockerfile: "Dockerfile"},
 		Destination: "acme/hello", Timezone: "UTC", Seq: 7, Generation: 3, AcceptedAt: accepted,
+		Names:   []string{"github:42", "acme/hello"},
 		Lineage: "github:42|api|refs/pull/7/head",
 	}
 	got := Plan(PlanInput{Event: e, File: f, Generation: 3, Source: merge})

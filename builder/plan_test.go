@@ -46,8 +46,16 @@ type scene struct {
 	Commit        string            `yaml:"commit"`
 	Owners        map[string]string `yaml:"owners"`
 	Policy        []struct {
-		Repositories, Images []string
+		Repositories, Images, Credentials []string
 	} `yaml:"policy"`
+	Operators string              `yaml:"operators"` // triggers.rules of a server file
+	Others    map[string][]others `yaml:"others"`    // image repository -> what other source repositories registered
+	Home      Home                `yaml:"home"`
+}
+
+type others struct {
+	Repository string
+	Triggers   int
 }
 
 type request struct {
@@ -119,7 +127,27 @@ func (s scene) input(t *testing.T) PlanInput {
 		in.Changed, in.Compared = *s.Changed, true
 	}
 	for _, p := range s.Policy {
-		in.Policy = append(in.Policy, config.Policy{Repositories: p.Repositories, Images: p.Images})
+		in.Policy = append(in.Policy, config.Policy{Repositories: p.Repositories, Images: p.Images, Credentials: p.Credentials})
+	}
+	in.Home = s.Home
+	if s.Operators != "" {
+		server, problems := config.ParseServer("server.yml", []byte("clusters: [{name: prod, inCluster: true}]\ntriggers: {rules: "+s.Operators+"}"))
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		in.Operators = server.Operators
+	}
+	for destination, list := range s.Others {
+		if in.Others == nil {
+			in.Others = map[string][]Registration{}
+		}
+		for _, o := range list {
+			owner, name, _ := strings.Cut(o.Repository, "/")
+			in.Others[destination] = append(in.Others[destination], Registration{
+				Destination: destination, Repository: Repository{Forge: "git", ID: o.Repository, Owner: owner, Name: name},
+				Triggers: make([]config.Trigger, o.Triggers),
+			})
+		}
 	}
 	return in
 }
@@ -247,6 +275,17 @@ func checkKind(t *testing.T, in PlanInput, b Build) {
 	if fork && (b.Lane != ForkLane || len(b.Triggers) > 0) || !fork && b.Lane != TrustedLane {
 		t.Errorf("fork %v: lane %s, triggers %v", fork, b.Lane, b.Triggers)
 	}
+	if fork && len(b.Spec.Secrets)+len(b.Spec.SSH) > 0 {
+		t.Errorf("a fork's build has secrets: %+v", b.Spec)
+	}
+	for _, s := range b.Spec.Secrets {
+		if err := MayUse(in.Policy, b.Names, s.Credential); err != nil {
+			t.Error(err)
+		}
+	}
+	if upload := b.Spec.Inline != ""; upload != (len(b.Names) == 0) {
+		t.Errorf("names %q", b.Names)
+	}
 	if (fork || e.Kind == MergeQueued) && len(b.Tags) > 0 {
 		t.Errorf("fork %v, %s: tags %q", fork, e.Kind, b.Tags)
 	}
@@ -291,6 +330,12 @@ func render(d Decision) string {
 		for _, name := range slices.Sorted(maps.Keys(x.Spec.Args)) {
 			fmt.Fprintf(&b, "  arg: %s=%s\n", name, x.Spec.Args[name])
 		}
+		if s := describeSecrets(x.Spec.Secrets); s != "" {
+			fmt.Fprintf(&b, "  secrets: %s\n", s)
+		}
+		if s := describeSSH(x.Spec.SSH); s != "" {
+			fmt.Fprintf(&b, "  ssh: %s\n", s)
+		}
 		for _, trigger := range x.Triggers {
 			fmt.Fprintf(&b, "  trigger: %s on %v for %s\n", trigger.Name, trigger.On, trigger.Tags)
 		}
@@ -318,6 +363,16 @@ func render(d Decision) string {
 	}
 	for _, c := range d.Changes {
 		fmt.Fprintf(&b, "change: **%s** %s: %s\n", c.Image, c.Kind, c.Text)
+	}
+	if d.Registers {
+		fmt.Fprintf(&b, "registers: %d\n", len(d.Registered))
+	}
+	for _, r := range d.Registered {
+		var names []string
+		for _, trigger := range r.Triggers {
+			names = append(names, trigger.Name)
+		}
+		fmt.Fprintf(&b, "registered: %s for %s at %s: %s\n", r.Destination, r.Image, shortCommit(r.Commit), strings.Join(names, " "))
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.TagOwners)) {
 		fmt.Fprintf(&b, "owner: %s is %s\n", name, d.TagOwners[name])

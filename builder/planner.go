@@ -151,6 +151,7 @@ func (p *planner) build(img config.Image, r *config.Rule, key string, groups map
 		p.refuse(img, r, err.Error())
 		return
 	}
+	spec.Secrets, spec.SSH = t.secrets, t.ssh
 	spec.NoCache = spec.NoCache || e.Request != nil && e.Request.NoCache
 	name := "image " + img.Name
 	if key != "" {
@@ -165,7 +166,7 @@ func (p *planner) build(img config.Image, r *config.Rule, key string, groups map
 		ID: BuildID(e, img.Name, key), EventID: e.ID, EventKind: e.Kind, Repository: e.Repository,
 		Image: img.Name, Lane: TrustedLane, Priority: p.priority(),
 		Ref: e.Ref, Commit: e.Commit, Pull: e.Pull, Actor: e.Actor, Spec: spec,
-		Destination: t.repository, Tags: tags, Triggers: t.triggers,
+		Destination: t.repository, Tags: tags, Triggers: t.triggers, Names: p.names(),
 		Warnings: append(t.warnings[:len(t.warnings):len(t.warnings)], warnings...),
 		Timezone: p.zoneName, Seq: e.Seq, Generation: p.Generation, AcceptedAt: e.AcceptedAt,
 	}

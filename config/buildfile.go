@@ -12,14 +12,14 @@ import (
 // BuildFileName is the build file's name at the root of a repository.
 const BuildFileName = ".registry-build.yml"
 
-// Limits of a build file.
+// Limits of a build file. MaxTriggers is counted over files, so others know it too.
 const (
 	maxImages   = 100
 	maxRules    = 100 // of an image
 	maxAllRules = 500 // of all images: with match: all each may be a build
 	maxTags     = 100 // of a rule
 	maxArgs     = 20  // of an image, the rule's merged in
-	maxTriggers = 10  // of an image repository
+	MaxTriggers = 10  // of an image repository, over all files; the operator's do not count
 )
 
 // ParseBuildFile reads a build file. name is what diagnostics call it. It
@@ -152,8 +152,8 @@ func (r *reader) distinct(entries []imageEntry) {
 		}
 		before := triggers[e.Repository]
 		triggers[e.Repository] += len(e.Triggers)
-		if before > 0 && triggers[e.Repository] > maxTriggers {
-			r.errorf(e.triggers, "the image repository %s has more than %d triggers, those of the file's other images counted", e.Repository, maxTriggers)
+		if before > 0 && triggers[e.Repository] > MaxTriggers {
+			r.errorf(e.triggers, "the image repository %s has more than %d triggers, those of the file's other images counted", e.Repository, MaxTriggers)
 		}
 	}
 }

@@ -111,7 +111,7 @@ func TestSchemaHasTheParsersLimits(t *testing.T) {
 	}{
 		"images":   {s.Properties["images"].MaxItems, maxImages},
 		"rules":    {image.Properties["rules"].MaxItems, maxRules},
-		"triggers": {image.Properties["triggers"].MaxItems, maxTriggers},
+		"triggers": {image.Properties["triggers"].MaxItems, MaxTriggers},
 		"tags":     {rule.Properties["tags"].MaxItems, maxTags},
 		"paths":    {image.Properties["paths"].MaxItems, maxPaths},
 		"path":     {image.Properties["paths"].Items2020.Ref.MaxLength, maxPattern},

@@ -37,9 +37,9 @@ type maker struct {
 
 func (r *reader) triggers(v *yaml.Node) []Trigger {
 	nodes := r.list(v, "triggers", `[{name: audit, webhook: {url: "https://…"}}]`)
-	if len(nodes) > maxTriggers {
-		r.errorf(nodes[maxTriggers], "an image repository has at most %d triggers; this is number %d", maxTriggers, maxTriggers+1)
-		nodes = nodes[:maxTriggers]
+	if len(nodes) > MaxTriggers {
+		r.errorf(nodes[MaxTriggers], "an image repository has at most %d triggers; this is number %d", MaxTriggers, MaxTriggers+1)
+		nodes = nodes[:MaxTriggers]
 	}
 	var out []Trigger
 	names := map[string]int{}
