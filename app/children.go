@@ -35,42 +35,48 @@ func embedded(cfg *config.Server, dir *dataDir, at *places, log *slog.Logger) ([
 		at.redis = "unix://" + dir.socket("redis")
 		add(redisChild(dir, log))
 	}
-	trusted, _, err := outsideBuilders(cfg.BuildKit)
+	outside, err := outsideBuilders(cfg.BuildKit)
 	switch {
 	case err != nil:
 		missing = append(missing, err)
-	case trusted != nil:
-		at.buildkit = *trusted
-	default:
+	case len(outside[builder.TrustedLane]) == 0:
 		at.buildkit.Address = "unix://" + dir.socket("buildkitd")
 		add(trustedBuilder(cfg, dir, log))
 	}
 	return children, errors.Join(missing...)
 }
 
-// outsideBuilders are the daemons that the server file names for each lane;
-// nil where it names none. What would need a choice by platform, or between
-// several of a lane, is refused, so that nobody relies on it.
-func outsideBuilders(list []config.BuildKit) (trusted, fork *config.BuildKit, err error) {
+// outsideBuilders are the daemons that the server file names, by lane and in
+// its order: the first that serves a domain builds for it. What would need a
+// choice by platform, or would never be used, is refused, so that nobody
+// relies on it.
+func outsideBuilders(list []config.BuildKit) (map[builder.Lane][]config.BuildKit, error) {
+	lanes, seen := map[builder.Lane][]config.BuildKit{}, map[string]string{}
 	var errs []error
 	for i, b := range list {
-		lane := &trusted
+		lane := builder.TrustedLane
 		if builder.Lane(b.Lane) == builder.ForkLane {
-			lane = &fork
+			lane = builder.ForkLane
+		}
+		before, open := lanes[lane], false
+		for _, earlier := range before {
+			open = open || len(earlier.Domains) == 0
 		}
 		switch {
 		case len(b.Platforms) > 0:
 			errs = append(errs, fmt.Errorf("buildkit[%d]: a builder is not chosen by platform yet; leave platforms out", i))
-		case *lane != nil:
-			errs = append(errs, fmt.Errorf("buildkit[%d]: one builder for each lane is used for now, and %s is there for the %s lane; leave this one out", i, (*lane).Address, b.Lane))
+		case seen[b.Address] == b.Lane && seen[b.Address] != "":
+			errs = append(errs, fmt.Errorf("buildkit[%d]: %s is named already for the %s lane; a builder has one entry, with all of its domains", i, b.Address, b.Lane))
+		case seen[b.Address] != "":
+			errs = append(errs, fmt.Errorf("buildkit: %s is named for both lanes; what forks build must not share a daemon with what is trusted", b.Address))
+		case open:
+			errs = append(errs, fmt.Errorf("buildkit[%d]: %s is never used: one before it has no domains and serves everybody in the %s lane; give that one its domains, or put it last", i, b.Address, b.Lane))
 		default:
-			*lane = &b
+			lanes[lane] = append(before, b)
 		}
+		seen[b.Address] = b.Lane
 	}
-	if trusted != nil && fork != nil && trusted.Address == fork.Address {
-		errs = append(errs, fmt.Errorf("buildkit: %s is named for both lanes; what forks build must not share a daemon with what is trusted", fork.Address))
-	}
-	return trusted, fork, errors.Join(errs...)
+	return lanes, errors.Join(errs...)
 }
 
 // kin is the children of one `up`.

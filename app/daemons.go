@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,81 +17,140 @@ import (
 	"github.com/registry-build/registry-build/config"
 )
 
-// forkIdle is how long a fork's daemon is kept that nobody builds with.
-const forkIdle = 10 * time.Minute
+const (
+	// daemonIdle is how long a domain's daemon is kept that nobody builds with.
+	daemonIdle = 10 * time.Minute
+	// mostDaemons of ours, beside the first, run at the same time unless more
+	// are building: each takes some 100 MB.
+	mostDaemons = 8
+)
 
 // daemonOptions say which daemons there are.
 type daemonOptions struct {
 	Config   *config.Server
 	Dir      *dataDir
-	Trusted  config.BuildKit // where the trusted lane's daemon is, ours or another
+	Trusted  config.BuildKit // the daemon that `up` runs, where the server file names none for the trusted lane
 	Insecure []string        // registry hosts that are spoken to over plain HTTP
 	Host     string          // of the embedded registry; "" where there is none
-	Idle     time.Duration   // 0: forkIdle
+	Idle     time.Duration   // 0: daemonIdle
+	Most     int             // 0: mostDaemons
 	Log      *slog.Logger
 }
 
-// daemons hands out BuildKit daemons. The trusted lane has one, which is there
-// for as long as we are. What forks send is built by a daemon that the server
-// file names for it, or else by one of ours for each trust domain, which is
-// started when it is needed and stopped when it has not been for a while.
+// daemons hands out BuildKit daemons: in each lane the first that the server
+// file names for the build's trust domain, or one of ours for each domain. What
+// a step made with a secret is in a daemon's cache, and whoever writes the same
+// step is given it; so domains share no daemon.
+//
+// Ours are started when they are needed and stopped when they have not been
+// for a while; their caches stay on the disk. `up` starts one beforehand, for
+// the domain that builds first: see home.go.
 type daemons struct {
 	daemonOptions
-	trusted *reached
-	outside *reached        // for forks; nil where the server file names none
-	ctx     context.Context // of the daemons of ours
+	home    *home                       // nil where the trusted lane's daemons are outside
+	outside map[builder.Lane][]*reached // that the server file names, in its order
+	ctx     context.Context             // of the daemons of ours
 	end     context.CancelFunc
 	running sync.WaitGroup
 
 	mu      sync.Mutex
 	closed  bool
-	forks   map[string]*forkDaemon     // by trust domain
-	leaving map[string]<-chan struct{} // closed when the domain's last one is gone
+	ours    map[daemonKey]*domainDaemon
+	leaving map[daemonKey]<-chan struct{} // closed when the domain's last one is gone
 }
 
 var _ builder.Solvers = (*daemons)(nil)
 
-// newDaemons waits for the trusted lane's daemon. Close ends it.
-func newDaemons(ctx context.Context, o daemonOptions) (*daemons, error) {
-	if o.Idle == 0 {
-		o.Idle = forkIdle
-	}
-	_, fork, err := outsideBuilders(o.Config.BuildKit)
+// newDaemons waits for the trusted lane's daemons: for one of them, where there
+// are several. Close ends it.
+func newDaemons(ctx context.Context, o daemonOptions) (_ *daemons, err error) {
+	o.Idle, o.Most = cmp.Or(o.Idle, daemonIdle), cmp.Or(o.Most, mostDaemons)
+	outside, err := outsideBuilders(o.Config.BuildKit)
 	if err != nil {
 		return nil, err
 	}
-	d := &daemons{daemonOptions: o, forks: map[string]*forkDaemon{}, leaving: map[string]<-chan struct{}{}}
-	if d.trusted, err = d.reach(ctx, o.Trusted, builder.TrustedLane); err != nil {
-		return nil, err
-	}
-	if _, err := d.trusted.toolchain(ctx); err != nil {
-		return nil, errors.Join(err, d.trusted.solver.Close())
-	}
-	if fork != nil {
-		if d.outside, err = d.reach(ctx, *fork, builder.ForkLane); err != nil {
-			return nil, errors.Join(err, d.trusted.solver.Close())
+	d := &daemons{daemonOptions: o, outside: map[builder.Lane][]*reached{},
+		ours: map[daemonKey]*domainDaemon{}, leaving: map[daemonKey]<-chan struct{}{}}
+	d.ctx, d.end = context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	for lane, list := range outside {
+		for _, at := range list {
+			r, err := d.reach(ctx, at, lane)
+			if err != nil {
+				return nil, err
+			}
+			r.shared = !oneDomain(at.Domains)
+			d.outside[lane] = append(d.outside[lane], r)
 		}
 	}
-	if len(o.Config.BuildKit) == 0 {
-		sweepForks(ctx, o.Dir, o.Log)
+	first := d.outside[builder.TrustedLane]
+	if len(first) == 0 {
+		r, err := d.reach(ctx, o.Trusted, builder.TrustedLane)
+		if err != nil {
+			return nil, err
+		}
+		d.home, first = &home{reached: r, dir: o.Dir}, []*reached{r}
 	}
-	d.ctx, d.end = context.WithCancel(context.WithoutCancel(ctx))
+	if err := anyAnswers(ctx, first, o.Log); err != nil {
+		return nil, err
+	}
+	if o.Dir != nil {
+		sweep(ctx, o.Dir, o.Log)
+	}
 	return d, nil
+}
+
+// anyAnswers makes a start fail where nothing could be built at all.
+func anyAnswers(ctx context.Context, list []*reached, log *slog.Logger) error {
+	var errs []error
+	for _, r := range list {
+		if _, err := r.toolchain(ctx); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == len(list) {
+		return errors.Join(errs...)
+	}
+	for _, err := range errs {
+		log.Warn("a builder is away", "err", err)
+	}
+	return nil
 }
 
 // Acquire implements builder.Solvers.
 func (d *daemons) Acquire(ctx context.Context, b builder.Build) (builder.Daemon, error) {
-	if b.Lane != builder.ForkLane {
-		return d.trusted.acquire(ctx, b, func() {})
+	lane := b.Lane
+	if lane != builder.ForkLane {
+		lane = builder.TrustedLane
 	}
-	if d.outside != nil {
-		return d.outside.acquire(ctx, b, func() {})
+	if list := d.outside[lane]; len(list) > 0 {
+		for _, r := range list {
+			if r.serves(b.Repository) {
+				return r.acquire(ctx, func() {})
+			}
+		}
+		return builder.Daemon{}, &builder.Failure{Stage: builder.StageConfig, Message: fmt.Sprintf(
+			"the operator's builder of the %s lane does not serve %s: `domains:` of its `buildkit:` entry in the server file names whom it serves", lane, b.Repository.Owner)}
 	}
-	if len(d.Config.BuildKit) > 0 {
+	if lane == builder.ForkLane && len(d.Config.BuildKit) > 0 {
 		return builder.Daemon{}, &builder.Failure{Stage: builder.StageConfig,
 			Message: "the operator has no builder for forks: add a `buildkit:` entry with lane: fork to the server file"}
 	}
-	f, err := d.join(b.Repository.Domain())
+	domain := b.Repository.Domain()
+	if lane == builder.TrustedLane {
+		mine, err := d.home.of(domain)
+		if err != nil {
+			return builder.Daemon{}, err
+		}
+		if mine {
+			return d.home.acquire(ctx, func() {})
+		}
+	}
+	f, err := d.join(daemonKey{lane, domain})
 	if err != nil {
 		return builder.Daemon{}, err
 	}
@@ -104,9 +164,9 @@ func (d *daemons) Acquire(ctx context.Context, b builder.Build) (builder.Daemon,
 	if f.err != nil {
 		leave()
 		return builder.Daemon{}, &builder.Failure{Stage: builder.StageInternal, Err: f.err,
-			Message: "the builder for forks did not start; the operator's log tells why"}
+			Message: fmt.Sprintf("the builder of the %s lane did not start; the operator's log tells why", lane)}
 	}
-	got, err := f.reached.acquire(ctx, b, leave)
+	got, err := f.reached.acquire(ctx, leave)
 	if err != nil {
 		leave()
 	}
@@ -118,15 +178,20 @@ func (d *daemons) Acquire(ctx context.Context, b builder.Build) (builder.Daemon,
 func (d *daemons) Close() error {
 	d.mu.Lock()
 	d.closed = true
-	for _, f := range d.forks {
+	for _, f := range d.ours {
 		f.idle.Stop()
 	}
 	d.mu.Unlock()
 	d.end()
 	d.running.Wait()
-	errs := []error{d.trusted.solver.Close()}
-	if d.outside != nil {
-		errs = append(errs, d.outside.solver.Close())
+	var errs []error
+	if d.home != nil {
+		errs = append(errs, d.home.solver.Close())
+	}
+	for _, list := range d.outside {
+		for _, r := range list {
+			errs = append(errs, r.solver.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -134,8 +199,8 @@ func (d *daemons) Close() error {
 // reached is a daemon that builds can be sent to.
 type reached struct {
 	solver  *buildkit.Solver
-	lane    builder.Lane
 	domains []string // globs; empty: all
+	shared  bool     // several domains may build with it
 
 	mu    sync.Mutex
 	known *builder.Toolchain // asked for once
@@ -154,7 +219,7 @@ func (d *daemons) reach(ctx context.Context, at config.BuildKit, lane builder.La
 	if err != nil {
 		return nil, err
 	}
-	return &reached{solver: s, lane: lane, domains: at.Domains}, nil
+	return &reached{solver: s, domains: at.Domains}, nil
 }
 
 func (r *reached) toolchain(ctx context.Context) (builder.Toolchain, error) {
@@ -170,11 +235,7 @@ func (r *reached) toolchain(ctx context.Context) (builder.Toolchain, error) {
 	return *r.known, nil
 }
 
-func (r *reached) acquire(ctx context.Context, b builder.Build, release func()) (builder.Daemon, error) {
-	if !r.serves(b.Repository) {
-		return builder.Daemon{}, &builder.Failure{Stage: builder.StageConfig, Message: fmt.Sprintf(
-			"the operator's builder of the %s lane does not serve %s: `domains:` of its `buildkit:` entry in the server file names whom it serves", r.lane, b.Repository.Owner)}
-	}
+func (r *reached) acquire(ctx context.Context, release func()) (builder.Daemon, error) {
 	t, err := r.toolchain(ctx)
 	if ctx.Err() != nil {
 		return builder.Daemon{}, ctx.Err()
@@ -183,7 +244,7 @@ func (r *reached) acquire(ctx context.Context, b builder.Build, release func()) 
 		return builder.Daemon{}, &builder.Failure{Stage: builder.StageInternal, Err: err,
 			Message: "the build daemon cannot be reached; build again when it is back"}
 	}
-	return builder.Daemon{Solver: r.solver, Toolchain: t, Release: release}, nil
+	return builder.Daemon{Solver: r.solver, Toolchain: t, Shared: r.shared, Release: release}, nil
 }
 
 // serves matches an owner, or a trust domain with its forge.
@@ -196,4 +257,9 @@ func (r *reached) serves(repo builder.Repository) bool {
 		globs = append(globs, strings.ToLower(g))
 	}
 	return config.MatchAny(globs, strings.ToLower(repo.Owner)) || config.MatchAny(globs, repo.Domain())
+}
+
+// oneDomain reports whether the globs are one owner's name and nothing else.
+func oneDomain(globs []string) bool {
+	return len(globs) == 1 && !strings.ContainsAny(globs[0], "*?[]{}!/\\")
 }

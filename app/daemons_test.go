@@ -33,6 +33,7 @@ import (
 type lanes struct {
 	*daemons
 	dir    *dataDir
+	again  func() *daemons // as after a restart
 	closed func() error
 	log    *safeBuffer
 }
@@ -55,6 +56,11 @@ func (s *safeBuffer) String() string {
 }
 
 func newLanes(t *testing.T, cfg *config.Server, idle time.Duration) *lanes {
+	t.Helper()
+	return newLanesOf(t, cfg, daemonOptions{Idle: idle})
+}
+
+func newLanesOf(t *testing.T, cfg *config.Server, o daemonOptions) *lanes {
 	t.Helper()
 	for _, program := range []string{"buildkitd", "buildctl"} {
 		if _, err := os.Stat(filepath.Join("..", "bin", program)); err != nil {
@@ -85,13 +91,16 @@ func newLanes(t *testing.T, cfg *config.Server, idle time.Duration) *lanes {
 	}
 	t.Cleanup(leave)
 	l := &lanes{dir: dir, log: &safeBuffer{}}
-	l.daemons, err = newDaemons(t.Context(), daemonOptions{
-		Config: cfg, Dir: dir, Trusted: config.BuildKit{Address: trusted.Address()}, Host: "images.example.com", Idle: idle,
-		Log: slog.New(slog.NewTextHandler(l.log, nil)),
-	})
-	if err != nil {
-		t.Fatal(err)
+	o.Config, o.Dir, o.Trusted, o.Host = cfg, dir, config.BuildKit{Address: trusted.Address()}, "images.example.com"
+	o.Log = slog.New(slog.NewTextHandler(l.log, nil))
+	l.again = func() *daemons {
+		d, err := newDaemons(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
 	}
+	l.daemons = l.again()
 	l.closed = sync.OnceValue(l.daemons.Close)
 	t.Cleanup(func() {
 		if err := l.closed(); err != nil {
@@ -116,7 +125,7 @@ func (l *lanes) acquire(t *testing.T, lane builder.Lane, owner string) builder.D
 
 // address of the domain's own daemon, for those who speak to it without us.
 func (l *lanes) address(owner string) string {
-	return "unix://" + l.dir.socket("fork"+forkID("github:"+owner))
+	return "unix://" + l.dir.socket("fork"+domainID("github:"+owner))
 }
 
 type folder struct{ fsutil.FS }
@@ -301,14 +310,14 @@ func TestForkBuilderIsStartedOnceAndStoppedWhenIdle(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	if n := strings.Count(l.log.String(), "builder for forks started"); n != 1 {
+	if n := strings.Count(l.log.String(), "builder started"); n != 1 {
 		t.Errorf("%d starts", n)
 	}
 	if log, err := solve(t, got[0].Solver, builder.ForkLane, scratch+"RUN echo kept\n"); err != nil {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	stopped := func(n int) func() bool {
-		return func() bool { return strings.Count(l.log.String(), "builder for forks stopped") >= n }
+		return func() bool { return strings.Count(l.log.String(), "builder stopped") >= n }
 	}
 	for _, d := range got {
 		if stopped(1)() {
@@ -373,6 +382,8 @@ func TestAcquireEndsWithItsContext(t *testing.T) {
 func TestOutsideBuilders(t *testing.T) {
 	one, two := config.BuildKit{Address: "tcp://one:1", Lane: "trusted"}, config.BuildKit{Address: "tcp://two:1", Lane: "fork"}
 	with := func(b config.BuildKit, change func(*config.BuildKit)) config.BuildKit { change(&b); return b }
+	three := with(one, func(b *config.BuildKit) { b.Address = "tcp://three:1" })
+	acme := with(three, func(b *config.BuildKit) { b.Domains = []string{"acme"} })
 	for _, c := range []struct {
 		name          string
 		list          []config.BuildKit
@@ -383,19 +394,22 @@ func TestOutsideBuilders(t *testing.T) {
 		{"one", []config.BuildKit{one}, "tcp://one:1", "", ""},
 		{"both lanes", []config.BuildKit{two, one}, "tcp://one:1", "tcp://two:1", ""},
 		{"forks only", []config.BuildKit{two}, "", "tcp://two:1", ""},
-		{"two of a lane", []config.BuildKit{one, two, with(two, func(b *config.BuildKit) { b.Address = "tcp://three:1" })}, "tcp://one:1", "tcp://two:1",
-			"buildkit[2]: one builder for each lane is used for now, and tcp://two:1 is there for the fork lane; leave this one out"},
+		{"by domain", []config.BuildKit{acme, one}, "tcp://three:1 tcp://one:1", "", ""},
+		{"one that is never used", []config.BuildKit{one, two, acme}, "tcp://one:1", "tcp://two:1",
+			"buildkit[2]: tcp://three:1 is never used: one before it has no domains and serves everybody in the trusted lane; give that one its domains, or put it last"},
+		{"one twice", []config.BuildKit{acme, with(acme, func(b *config.BuildKit) { b.Domains = []string{"evil"} })}, "tcp://three:1", "",
+			"buildkit[1]: tcp://three:1 is named already for the trusted lane; a builder has one entry, with all of its domains"},
 		{"platforms", []config.BuildKit{with(one, func(b *config.BuildKit) { b.Platforms = []string{"linux/amd64"} })}, "", "",
 			"buildkit[0]: a builder is not chosen by platform yet; leave platforms out"},
-		{"one daemon for both", []config.BuildKit{one, with(two, func(b *config.BuildKit) { b.Address = one.Address })}, "tcp://one:1", "tcp://one:1",
+		{"one daemon for both", []config.BuildKit{one, with(two, func(b *config.BuildKit) { b.Address = one.Address })}, "tcp://one:1", "",
 			"buildkit: tcp://one:1 is named for both lanes; what forks build must not share a daemon with what is trusted"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			trusted, fork, err := outsideBuilders(c.list)
-			if got := addressIn(trusted); got != c.trusted {
+			lanes, err := outsideBuilders(c.list)
+			if got := addressesOf(lanes[builder.TrustedLane]); got != c.trusted {
 				t.Errorf("trusted %q", got)
 			}
-			if got := addressIn(fork); got != c.fork {
+			if got := addressesOf(lanes[builder.ForkLane]); got != c.fork {
 				t.Errorf("fork %q", got)
 			}
 			if got := fmt.Sprint(err); got != c.err && (c.err != "" || err != nil) {
@@ -405,11 +419,12 @@ func TestOutsideBuilders(t *testing.T) {
 	}
 }
 
-func addressIn(b *config.BuildKit) string {
-	if b == nil {
-		return ""
+func addressesOf(list []config.BuildKit) string {
+	var all []string
+	for _, b := range list {
+		all = append(all, b.Address)
 	}
-	return b.Address
+	return strings.Join(all, " ")
 }
 
 func TestOutsideDaemonsServeWhomTheyAreFor(t *testing.T) {
@@ -421,7 +436,7 @@ func TestOutsideDaemonsServeWhomTheyAreFor(t *testing.T) {
 	cfg := config.DefaultServer()
 	cfg.BuildKit = []config.BuildKit{{Address: d.Address(), Lane: "trusted", Domains: []string{"Acme", "github:team-*"}}}
 	pool := func() *daemons {
-		p, err := newDaemons(t.Context(), daemonOptions{Config: cfg, Trusted: cfg.BuildKit[0], Log: slog.New(slog.DiscardHandler)})
+		p, err := newDaemons(t.Context(), daemonOptions{Config: cfg, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -442,7 +457,7 @@ func TestOutsideDaemonsServeWhomTheyAreFor(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	// One that is away for now is asked again, and does not keep us from starting.
-	cfg.BuildKit = append(cfg.BuildKit, config.BuildKit{Address: "unix:///nonexistent", Lane: "fork"})
+	cfg.BuildKit = append(cfg.BuildKit, config.BuildKit{Address: "unix:///nonexistent", Lane: "fork"}, config.BuildKit{Address: "unix:///nowhere", Lane: "trusted", Domains: []string{"evil"}})
 	if _, err = pool().Acquire(t.Context(), fork); !errors.As(err, &f) || f.Stage != builder.StageInternal || !strings.Contains(f.Message, "cannot be reached") {
 		t.Errorf("error %v", err)
 	}

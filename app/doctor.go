@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/builder/buildkit"
 	"github.com/registry-build/registry-build/builder/store"
 	"github.com/registry-build/registry-build/config"
@@ -136,21 +137,24 @@ func (p *premises) redis(ctx context.Context) []github.Finding {
 // builders looks at the BuildKit of each lane. Ours for forks starts when it
 // is needed.
 func (p *premises) builders(ctx context.Context) []github.Finding {
-	trusted, fork, err := outsideBuilders(p.cfg.BuildKit)
+	outside, err := outsideBuilders(p.cfg.BuildKit)
 	if err != nil {
 		return []github.Finding{{What: "the builders of the server file do not fit", Mend: err.Error()}}
 	}
 	const entry = "is it running, and do address and tls of buildkit: in the server file fit?"
 	var found []github.Finding
-	if trusted == nil {
+	for _, at := range outside[builder.TrustedLane] {
+		found = append(found, answering(ctx, "BuildKit", at, entry))
+	}
+	if len(outside[builder.TrustedLane]) == 0 {
 		ours := config.BuildKit{Address: "unix://" + p.dir.socket("buildkitd")}
 		found = append(found, answering(ctx, "BuildKit", ours, "`up` runs it; see "+p.dir.path("log", "buildkitd.log")))
-	} else {
-		found = append(found, answering(ctx, "BuildKit", *trusted, entry))
+	}
+	for _, at := range outside[builder.ForkLane] {
+		found = append(found, answering(ctx, "the BuildKit for forks", at, entry))
 	}
 	switch {
-	case fork != nil:
-		found = append(found, answering(ctx, "the BuildKit for forks", *fork, entry))
+	case len(outside[builder.ForkLane]) > 0:
 	case len(p.cfg.BuildKit) > 0:
 		found = append(found, github.Finding{What: "forks are not built: no buildkit: entry of the server file has lane: fork"})
 	}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestSweepForks(t *testing.T) {
+func TestSweep(t *testing.T) {
 	dir, err := openDataDir(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func TestSweepForks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	sweepForks(t.Context(), dir, slog.New(slog.DiscardHandler))
+	sweep(t.Context(), dir, slog.New(slog.DiscardHandler))
 	for name, want := range map[string]bool{"fresh": true, "old": false, "used": true} {
 		if _, err := os.Stat(dir.path(forkRoom, name)); (err == nil) != want {
 			t.Errorf("%s: there %t, want %t", name, err == nil, want)
@@ -58,9 +58,9 @@ func TestSweepForks(t *testing.T) {
 	}
 }
 
-func TestForkID(t *testing.T) {
-	a, b := forkID("github:acme"), forkID("gitlab:acme")
-	if a == b || len(a) != 16 || a != forkID("github:acme") {
+func TestDomainID(t *testing.T) {
+	a, b := domainID("github:acme"), domainID("gitlab:acme")
+	if a == b || len(a) != 16 || a != domainID("github:acme") {
 		t.Errorf("ids %q, %q", a, b)
 	}
 	// A socket's path has at most 107 bytes.
