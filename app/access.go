@@ -84,12 +84,16 @@ type linkCaller struct{}
 func (linkCaller) Name() string              { return "link" }
 func (linkCaller) MayUseAPI(string) bool     { return true }
 func (linkCaller) MayPush(image string) bool { return false }
+func (linkCaller) MayNotify(string) bool     { return false }
 
 type apiCaller struct{ id *credential.Identity }
 
 func (c apiCaller) Name() string { return c.id.Name }
 func (c apiCaller) MayPush(image string) bool {
 	return c.id.May(credential.RegistryPush, image)
+}
+func (c apiCaller) MayNotify(image string) bool {
+	return c.id.May(credential.RegistryNotify, image)
 }
 func (c apiCaller) MayUseAPI(repository string) bool {
 	return c.id.May(credential.API, repository)

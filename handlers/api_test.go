@@ -292,7 +292,7 @@ func TestFilters(t *testing.T) {
 }
 
 func allStates() []builder.State {
-	return []builder.State{"queued", "running", "pushing", "succeeded", "promoted", "failed", "cancelled", "superseded", "skipped"}
+	return []builder.State{"queued", "running", "pushing", "succeeded", "promoted", "failed", "cancelled", "superseded", "skipped", "pushed"}
 }
 
 // TestBuildJSON: what the API promises.

@@ -11,9 +11,9 @@ import (
 // from the stored record, so that those can change.
 type Build struct {
 	ID         string   `json:"id"`
-	State      string   `json:"state"`  // queued, running, pushing, succeeded, promoted, failed, cancelled, superseded, skipped
+	State      string   `json:"state"`  // queued, running, pushing, succeeded, promoted, failed, cancelled, superseded, skipped, pushed
 	Status     string   `json:"status"` // one line for a person
-	Source     string   `json:"source"` // push, tag, pullRequest, mergeQueue, command, api, upload
+	Source     string   `json:"source"` // push, tag, pullRequest, mergeQueue, command, api, upload, imagePush
 	Repository string   `json:"repository,omitempty"`
 	Forge      string   `json:"forge,omitempty"`
 	Image      string   `json:"image"`
@@ -114,6 +114,8 @@ func tagsOf(r builder.Record) []Tag {
 
 func sourceOf(b builder.Build) string {
 	switch {
+	case b.EventKind == builder.ImagePushed:
+		return "imagePush"
 	case b.Spec.Inline != "":
 		return "upload"
 	case b.EventKind == builder.Requested && strings.HasPrefix(b.EventID, "api:"):

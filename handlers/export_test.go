@@ -32,3 +32,8 @@ func Limits() []string {
 		"registry_build_deliveries_total", "registry_build_delivery_duration_seconds",
 	}
 }
+
+// ImagePushOf is the push of an image as it is told within.
+func ImagePushOf(s *Server, image string) builder.ImagePush {
+	return s.newIntake().imagePush(pushNotice{image: image})
+}

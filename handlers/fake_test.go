@@ -234,6 +234,11 @@ func (c caller) MayUseAPI(repository string) bool {
 
 func (c caller) MayPush(image string) bool { return strings.HasPrefix(image, c.prefix) }
 
+// MayNotify: of pushes to HOST/acme/* where the prefix is acme/.
+func (c caller) MayNotify(image string) bool {
+	return c.prefix != "none/" && (image == "" || strings.Contains(image, "/"+c.prefix))
+}
+
 // watcher may use the API and push no image.
 type watcher struct{ caller }
 

@@ -45,7 +45,7 @@ var (
 	listParameters = []string{"repository", "image", "ref", "commit", "state", "limit", "before"}
 	states         = []builder.State{
 		builder.Queued, builder.Running, builder.Pushing, builder.Succeeded, builder.Promoted,
-		builder.Failed, builder.Cancelled, builder.Superseded, builder.Skipped,
+		builder.Failed, builder.Cancelled, builder.Superseded, builder.Skipped, builder.Pushed,
 	}
 	wholeCommit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 )

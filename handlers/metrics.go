@@ -80,6 +80,10 @@ func (m *metrics) delivered(r *http.Request, verifier forge.Verifier, o outcome,
 	if t, ok := verifier.(typed); ok {
 		event = t.EventType(r.Header)
 	}
+	m.count(instance, event, o, took)
+}
+
+func (m *metrics) count(instance, event string, o outcome, took time.Duration) {
 	m.deliveries.WithLabelValues(instance, event, string(o)).Inc()
 	m.duration.WithLabelValues(instance).Observe(took.Seconds())
 }

@@ -75,6 +75,9 @@ type Caller interface {
 	// MayPush reports whether the token may push the image owner/name of the
 	// default registry: who uploads a Dockerfile decides what is in the image.
 	MayPush(image string) bool
+	// MayNotify reports whether the token may tell of pushes to the image
+	// repository, which is named with its host; of "", to any at all.
+	MayNotify(image string) bool
 }
 
 // Server serves the intake and the API.
@@ -86,9 +89,12 @@ type Server struct {
 	Access       Access
 	Forges       map[string]forge.Verifier // by instance: those that send webhooks
 	Registry     func() string             // host of the embedded registry, for pull references
-	URL          func() string             // how people reach us
-	Metrics      *prometheus.Registry      // gets ours, and is what /metrics shows; nil: none
-	Log          *slog.Logger
+	// Registrations says whose images somebody has pushed; nil: what is pushed
+	// to other registries sets nothing off.
+	Registrations builder.Registrations
+	URL           func() string        // how people reach us
+	Metrics       *prometheus.Registry // gets ours, and is what /metrics shows; nil: none
+	Log           *slog.Logger
 }
 
 // route is one line of the map.
@@ -97,10 +103,15 @@ type route struct {
 	handler      handler
 }
 
+// registryHook is no forge's.
+const registryHook = "/hooks/registry"
+
 // table is everything this package answers; README.md is its reference.
 func (s *Server) table() []route {
+	in := s.newIntake()
 	return []route{
-		{"POST", "/hooks/{forge}", s.newIntake().deliver},
+		{"POST", "/hooks/{forge}", in.deliver},
+		{"POST", registryHook, in.notify},
 		{"GET", "/healthz", s.healthz},
 		{"GET", "/readyz", s.readyz},
 		{"GET", "/metrics", s.asCaller(s.serveMetrics())},
@@ -126,6 +137,9 @@ func (s *Server) Routes() http.Handler {
 		methods[r.path] = append(methods[r.path], r.method)
 	}
 	for path, allowed := range methods {
+		if path == registryHook { // answered by that of all hooks; two of them the mux takes for a conflict
+			continue
+		}
 		mux.Handle(path, s.serve(notAllowed(allowed)))
 	}
 	mux.Handle("/", s.serve(notFound))
