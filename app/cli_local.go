@@ -112,7 +112,7 @@ func (b *localBuild) run(ctx context.Context, path string) error {
 	if len(problems) > 0 {
 		return problems
 	}
-	d := builder.Plan(builder.PlanInput{Event: work.event(b.image), File: file})
+	d := builder.Plan(builder.PlanInput{Event: work.event(b.image), File: file, Policy: unknownPolicy()})
 	if len(d.Builds) == 0 {
 		return nothingDecided(d)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,13 +49,16 @@ that ref would build with which tags, and for each rule that does not match, why
 		}
 		if ref == "" {
 			fmt.Fprintf(s.out, "%s is fine: %s\n", path, plural(len(file.Images), "image"))
+			if needs := needsOf(file); needs != "" {
+				fmt.Fprintln(s.out, "it needs of the server:", needs)
+			}
 			return nil
 		}
 		event, err := pushOf(c.Context(), filepath.Dir(path), ref)
 		if err != nil {
 			return err
 		}
-		d := builder.Plan(builder.PlanInput{Event: event, File: file})
+		d := builder.Plan(builder.PlanInput{Event: event, File: file, Policy: unknownPolicy()})
 		printDecision(s.out, event, d)
 		if d.Failure != nil || slices.ContainsFunc(d.Reasons, func(r builder.Reason) bool { return r.Error }) {
 			return errSilent
@@ -62,6 +66,66 @@ that ref would build with which tags, and for each rule that does not match, why
 		return nil
 	}
 	return c
+}
+
+// unknownPolicy stands for the server's where there is none to ask: whether a
+// credential may be used is found out there.
+func unknownPolicy() []config.Policy {
+	return []config.Policy{{Repositories: []string{"*"}, Credentials: []string{"*"}}}
+}
+
+// needsOf names what a file takes from the server: "credentials npm-token;
+// clusters prod".
+func needsOf(f *config.BuildFile) string {
+	credentials, clusters := map[string]bool{}, map[string]bool{}
+	for _, img := range f.Images {
+		for _, s := range img.Secrets {
+			credentials[s.Credential] = true
+		}
+		for _, s := range img.SSH {
+			credentials[s.Credential] = true
+		}
+		for _, t := range img.Triggers {
+			if name := t.Credential(); name != "" {
+				credentials[name] = true
+			}
+			if t.Kubernetes != nil {
+				clusters[t.Kubernetes.Cluster] = true
+			}
+		}
+	}
+	var needs []string
+	if len(credentials) > 0 {
+		needs = append(needs, "credentials "+strings.Join(slices.Sorted(maps.Keys(credentials)), ", ")+", allowed by its policy")
+	}
+	if len(clusters) > 0 {
+		needs = append(needs, "clusters "+strings.Join(slices.Sorted(maps.Keys(clusters)), ", "))
+	}
+	return strings.Join(needs, "; ")
+}
+
+// secretIDs are the names that a Dockerfile mounts.
+func secretIDs(s config.Secret) string {
+	if s.ID != "" {
+		return s.ID
+	}
+	return s.SecretIDVariable + " and " + s.SecretKeyVariable
+}
+
+// triggerAction says in a few words what a trigger does.
+func triggerAction(t config.Trigger) string {
+	switch {
+	case t.Webhook != nil:
+		return "webhook " + t.Webhook.URL
+	case t.Kubernetes != nil:
+		k := t.Kubernetes
+		return fmt.Sprintf("kubernetes %s/%s/%s/%s", k.Cluster, k.Namespace, k.Kind, k.Name)
+	case t.GitOps != nil:
+		return fmt.Sprintf("gitops %s, %s", t.GitOps.Repository, t.GitOps.File)
+	case t.Chat != nil:
+		return "chat by " + t.Chat.Credential
+	}
+	return "nothing"
 }
 
 // misnamed names what stands in place of a build file that is not there.
@@ -114,8 +178,14 @@ func printDecision(w io.Writer, e builder.Event, d builder.Decision) {
 		if len(b.Tags) == 0 {
 			fmt.Fprintf(w, "    no tag; pushed by digest to %s\n", b.Destination)
 		}
+		for _, s := range b.Spec.Secrets {
+			fmt.Fprintf(w, "    secret %s from credential %s\n", secretIDs(s), s.Credential)
+		}
+		for _, s := range b.Spec.SSH {
+			fmt.Fprintf(w, "    ssh %s from credential %s\n", s.ID, s.Credential)
+		}
 		for _, t := range b.Triggers {
-			fmt.Fprintf(w, "    trigger %s on tags %s\n", t.Name, t.Tags)
+			fmt.Fprintf(w, "    trigger %s on tags %s: %s\n", t.Name, t.Tags, triggerAction(t))
 		}
 		for _, warning := range b.Warnings {
 			fmt.Fprintf(w, "    warning: %s\n", warning)

@@ -81,24 +81,11 @@ func (p *planner) mayUse(image string, secrets []config.Secret, keys []config.SS
 	return fmt.Sprintf("image %s: %s", image, strings.Join(told, "; "))
 }
 
-// credentialOf is the credential that a trigger opens when it fires.
-func credentialOf(t config.Trigger) string {
-	switch {
-	case t.Webhook != nil:
-		return t.Webhook.Credential
-	case t.GitOps != nil:
-		return t.GitOps.Credential
-	case t.Chat != nil:
-		return t.Chat.Credential
-	}
-	return ""
-}
-
 // willFail warns of triggers whose credential policy does not allow: they
 // stay, and fail where everybody sees it.
 func (p *planner) willFail(triggers []config.Trigger) (warnings []string) {
 	for _, t := range triggers {
-		name := credentialOf(t)
+		name := t.Credential()
 		if name == "" || t.Operator {
 			continue
 		}

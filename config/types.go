@@ -101,6 +101,20 @@ type Trigger struct {
 	Pos         Position `json:"-"`
 }
 
+// Credential names what the trigger opens when it fires, "" where it needs
+// nothing. (A cluster's kubeconfig is the operator's to open.)
+func (t Trigger) Credential() string {
+	switch {
+	case t.Webhook != nil:
+		return t.Webhook.Credential
+	case t.GitOps != nil:
+		return t.GitOps.Credential
+	case t.Chat != nil:
+		return t.Chat.Credential
+	}
+	return ""
+}
+
 // Outcome is what a trigger listens for.
 type Outcome string
 
