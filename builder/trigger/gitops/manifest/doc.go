@@ -110,5 +110,5 @@ func (d *draft) plan(p Place, img Image) (line int, err error) {
 	case p.Path != "":
 		return d.path(p.Path, img)
 	}
-	return 0, fmt.Errorf("%s: the trigger does not say where the image is named; write kustomize:, helm: or path:", d.file)
+	return 0, fmt.Errorf("%s: the trigger does not say where the image is named; add one of kustomize, helm and path", d.file)
 }
