@@ -26,7 +26,7 @@ func checkUsername(s string) error {
 }
 
 func checkService(s string) error {
-	for _, known := range services() {
+	for _, known := range Services() {
 		if s == known {
 			return nil
 		}
@@ -34,7 +34,7 @@ func checkService(s string) error {
 	if strings.EqualFold(s, "lark") {
 		return errors.New(`is another name of Feishu; write service: feishu`)
 	}
-	return errors.New("is none that messages can be sent to; " + advise(s, services()))
+	return errors.New("is none that messages can be sent to; " + advise(s, Services()))
 }
 
 // checkRegistry wants what image names begin with.

@@ -39,8 +39,8 @@ const (
 	leastSigning = 16
 )
 
-// services are those that a chat robot speaks to.
-func services() []string { return []string{"slack", "dingtalk", "wecom", "feishu", mailService} }
+// Services are those that a chat robot speaks to.
+func Services() []string { return []string{"slack", "dingtalk", "wecom", "feishu", mailService} }
 
 const mailService = "email"
 
@@ -52,7 +52,7 @@ func kindForms() []form {
 	}
 	username := Field{Name: builder.FieldUsername, example: "NAME", check: checkUsername}
 	password := secret(builder.FieldPassword)
-	service := Field{Name: builder.FieldService, example: strings.Join(services(), "|"), check: checkService}
+	service := Field{Name: builder.FieldService, example: strings.Join(Services(), "|"), check: checkService}
 	return []form{
 		{kind: builder.KindPassword, fields: []Field{username, password}},
 		{kind: builder.KindToken, fields: []Field{secret(builder.FieldValue)}},
