@@ -268,9 +268,6 @@ func TestAuthority(t *testing.T) {
 	k := r.kind()
 	tests := map[string]func(f *trigger.Firing){
 		"policy":           func(f *trigger.Firing) {},
-		"itself, any case": func(f *trigger.Firing) { f.Trigger.GitOps.Repository = "test:ACME/shop"; f.Record.Names = nil },
-			f.Trigger.GitOps.Repository = "Acme/deploy"
-			f.Trigger.GitOps.Repository = "acme/deploy"
 		},
 		"operator": func(f *trigger.Firing) { f.Trigger.GitOps.Repository, f.Trigger.Operator = "other/deploy", true },
 		"address and token": func(f *trigger.Firing) {
