@@ -14,7 +14,7 @@ const maxNodePath = 256
 
 // forgeRepository is owner/name or FORGE:owner/name. GitLab's groups may be
 // several deep.
-var forgeRepository = regexp.MustCompile(`^(?:([a-z0-9][a-z0-9_.-]*):)?[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+$`)
+var forgeRepository = regexp.MustCompile(`^(?:([a-z][a-z0-9-]*):)?[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+$`)
 
 // nodeKeys say where in the file the digest goes.
 func nodeKeys() []string { return []string{"kustomize", "helm", "path"} }
@@ -85,7 +85,7 @@ func checkManifests(s string, operator bool) error {
 		return errors.New("repositories are not written to over ssh; write " + forms)
 	case scheme == "https" && hasScheme:
 		return checkGitURL(s)
-	case m == nil || hasScheme || strings.Contains(s, "/../") || strings.HasSuffix(s, "/.."):
+	case m == nil || hasScheme || strings.Contains(s, ".."):
 		return errors.New("this is no repository; write " + forms)
 	case operator && m[1] == "":
 		return errors.New("the server file's triggers belong to no forge; write " + forms)
@@ -102,6 +102,9 @@ func checkGitURL(s string) error {
 		return errors.New("the address holds a user name or password, which everybody who reads the file can see; remove it and name a credential")
 	case u.RawQuery != "" || u.Fragment != "":
 		return errors.New("the address has more than a host and a path; remove the rest")
+	case strings.ContainsAny(s, "%\\* ") || strings.Contains(u.Path, "//") || strings.Contains(u.Path+"/", "/./") || strings.Contains(u.Path+"/", "/../"):
+		// Policy looks at the address as it is written.
+		return errors.New(`the address is not plain; write https://host/path.git without ".", ".." and escaped characters`)
 	}
 	return nil
 }
