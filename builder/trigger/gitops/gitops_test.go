@@ -268,8 +268,8 @@ func TestAuthority(t *testing.T) {
 	k := r.kind()
 	tests := map[string]func(f *trigger.Firing){
 		"policy":           func(f *trigger.Firing) {},
-		},
-		"operator": func(f *trigger.Firing) { f.Trigger.GitOps.Repository, f.Trigger.Operator = "other/deploy", true },
+		"itself, any case": func(f *trigger.Firing) { f.Trigger.GitOps.Repository = "test:ACME/shop"; f.Record.Names = nil },
+		"operator":         func(f *trigger.Firing) { f.Trigger.GitOps.Repository, f.Trigger.Operator = "other/deploy", true },
 		"address and token": func(f *trigger.Firing) {
 			f.Trigger.GitOps.Repository, f.Trigger.GitOps.Credential = r.url("acme/deploy"), "token"
 		},
