@@ -90,12 +90,12 @@ func TestConcurrentFirings(t *testing.T) {
 	kinds := []*Kind{r.kind(), r.kind()}
 	// A person pushes in between, as the first push of ours arrives.
 	var once sync.Once
-	r.before = func(req *http.Request) int {
+	r.meddle(func(req *http.Request) int {
 		if strings.HasSuffix(req.URL.Path, "/git-receive-pack") {
 			once.Do(func() { r.push("acme/deploy", "main", map[string]string{"mine.txt": "1"}) })
 		}
 		return 0
-	}
+	})
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
@@ -136,13 +136,13 @@ func TestBatch(t *testing.T) {
 	k := r.kind()
 	hold, held := make(chan struct{}), make(chan struct{})
 	var first atomic.Bool
-	r.before = func(req *http.Request) int {
+	r.meddle(func(req *http.Request) int {
 		if first.CompareAndSwap(false, true) {
 			close(held)
 			<-hold
 		}
 		return 0
-	}
+	})
 	type result struct {
 		a   trigger.Answer
 		err error
@@ -241,7 +241,7 @@ func TestRefusals(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			r.before = func(*http.Request) int { return tt.answer }
+			r.meddle(func(*http.Request) int { return tt.answer })
 			if tt.hook != "" {
 				if err := os.WriteFile(hook, []byte(tt.hook), 0o755); err != nil {
 					t.Fatal(err)
@@ -303,7 +303,7 @@ func TestEndsWithItsContext(t *testing.T) {
 	r.repository("acme/deploy", map[string]string{"apps/deploy.yaml": "a: x\nb: x\n"})
 	k := r.kind()
 	hold, held := make(chan struct{}), make(chan struct{}, 100)
-	r.before = func(*http.Request) int { held <- struct{}{}; <-hold; return 0 }
+	r.meddle(func(*http.Request) int { held <- struct{}{}; <-hold; return 0 })
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { _, err := k.Fire(ctx, firing(1, deploy("a"))); ended <- err }()
@@ -327,7 +327,7 @@ func TestPasswordIsNotShown(t *testing.T) {
 	dir := t.TempDir()
 	k := r.kind(func(o *Options) { o.Dir = dir })
 	var looks atomic.Int64
-	r.before = func(*http.Request) int { // git is at work now
+	r.meddle(func(*http.Request) int { // git is at work now
 		list, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 		for _, name := range list {
 			text, _ := os.ReadFile(name)
@@ -339,7 +339,7 @@ func TestPasswordIsNotShown(t *testing.T) {
 			}
 		}
 		return 0
-	}
+	})
 	for n, credential := range []string{"token", "password"} {
 		g := deploy("image")
 		g.Repository, g.Credential = r.url("acme/deploy"), credential

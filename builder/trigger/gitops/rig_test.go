@@ -131,6 +131,13 @@ func (r *remote) count(name, branch string) int {
 
 func (r *remote) url(name string) string { return r.server.URL + "/" + name + ".git" }
 
+// meddle is asked about every request from now on.
+func (r *remote) meddle(f func(*http.Request) int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.before = f
+}
+
 // serve is git http-backend without its buffering.
 func (r *remote) serve(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
