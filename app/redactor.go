@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 
+	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/builder/credential"
 )
 
@@ -19,8 +21,16 @@ type redactor struct {
 
 const withheld = "(withheld: the credential store cannot be read, so secrets could not be hidden)"
 
-func (r redactor) Writer(ctx context.Context, w io.Writer) io.WriteCloser {
-	redact, err := r.credentials.Redactor(context.WithoutCancel(ctx), r.token)
+func (r redactor) Writer(ctx context.Context, w io.Writer) io.WriteCloser { return r.writer(ctx, w) }
+
+func (r redactor) Redact(ctx context.Context, text string) string { return r.redact(ctx, text) }
+
+// Hide returns a redactor for one build: it hides what the build has opened,
+// whatever becomes of it in the store.
+func (r redactor) Hide(values ...string) builder.Hider { return hider{r, values} }
+
+func (r redactor) writer(ctx context.Context, w io.Writer, more ...string) io.WriteCloser {
+	redact, err := r.credentials.Redactor(context.WithoutCancel(ctx), append(more[:len(more):len(more)], r.token)...)
 	if err != nil {
 		r.log.Error("redactor", "err", err)
 		fmt.Fprintln(w, withheld)
@@ -29,13 +39,36 @@ func (r redactor) Writer(ctx context.Context, w io.Writer) io.WriteCloser {
 	return redact.Writer(w)
 }
 
-func (r redactor) Redact(ctx context.Context, text string) string {
-	redact, err := r.credentials.Redactor(context.WithoutCancel(ctx), r.token)
+func (r redactor) redact(ctx context.Context, text string, more ...string) string {
+	redact, err := r.credentials.Redactor(context.WithoutCancel(ctx), append(more[:len(more):len(more)], r.token)...)
 	if err != nil {
 		r.log.Error("redactor", "err", err)
 		return withheld
 	}
 	return redact.String(text)
+}
+
+// hider is a redactor that hides some values more.
+type hider struct {
+	redactor redactor
+	values   []string
+}
+
+var (
+	_ builder.Hider = redactor{}
+	_ builder.Hider = hider{}
+)
+
+func (h hider) Writer(ctx context.Context, w io.Writer) io.WriteCloser {
+	return h.redactor.writer(ctx, w, h.values...)
+}
+
+func (h hider) Redact(ctx context.Context, text string) string {
+	return h.redactor.redact(ctx, text, h.values...)
+}
+
+func (h hider) Hide(values ...string) builder.Hider {
+	return hider{h.redactor, slices.Concat(h.values, values)}
 }
 
 type nopCloser struct{ io.Writer }

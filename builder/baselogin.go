@@ -42,7 +42,7 @@ func (a *attempt) baseLogins(ctx context.Context, bases []string) ([]BaseLogin, 
 		if a.daemon.Shared {
 			return nil, sharedDaemon(a.lease.Build, "a registry login for "+host+"/"+mine[0])
 		}
-		if err := a.hide(ctx, c); err != nil {
+		if c, err = a.open(ctx, c.Name); err != nil { // notes the use, and hides it
 			return nil, err
 		}
 		out = append(out, BaseLogin{
