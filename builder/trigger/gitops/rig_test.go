@@ -101,9 +101,14 @@ func (r *remote) repository(name string, files map[string]string) {
 // push commits files to a branch, as a person would; it returns the commit.
 func (r *remote) push(name, branch string, files map[string]string) string {
 	r.t.Helper()
+	return r.pushAs(name, branch, files, "change")
+}
+
+func (r *remote) pushAs(name, branch string, files map[string]string, message string) string {
+	r.t.Helper()
 	dir := filepath.Join(r.dir, name+".git")
 	var script strings.Builder
-	fmt.Fprintf(&script, "commit refs/heads/%s\ncommitter Ada <ada@example.com> %d +0000\ndata 6\nchange\n", branch, time.Now().Unix())
+	fmt.Fprintf(&script, "commit refs/heads/%s\ncommitter Ada <ada@example.com> %d +0000\ndata %d\n%s\n", branch, time.Now().Unix(), len(message), message)
 	if parent, err := r.tryGit("", "-C", dir, "rev-parse", "--verify", "--quiet", "refs/heads/"+branch); err == nil {
 		fmt.Fprintf(&script, "from %s\n", parent)
 	}
