@@ -13,7 +13,7 @@ import (
 //
 //	pushed     at least one tag that the trigger selects names the digest now
 //	           and did not before: a tag that was held back, or put again on
-//	           the same digest, fires nothing
+//	           the same digest, fires nothing; also by somebody's own push
 //	failed     the build failed
 //	recovered  the build before this one failed, and this one did not
 //
@@ -47,7 +47,7 @@ func listens(t config.Trigger, on config.Outcome) bool {
 }
 
 func happened(on config.Outcome, r builder.Record, last builder.State) bool {
-	built := r.State == builder.Succeeded || r.State == builder.Promoted
+	built := r.State == builder.Succeeded || r.State == builder.Promoted || r.State == builder.Pushed
 	switch on {
 	case config.OnPushed:
 		return built

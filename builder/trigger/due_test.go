@@ -51,6 +51,7 @@ func TestDue(t *testing.T) {
 	}{
 		"pushed":                       {pushed, "all", builder.Succeeded, none, tags{moved}, config.OnPushed, []string{"v1"}},
 		"pushed is the default":        {nil, "all", builder.Succeeded, none, tags{moved}, config.OnPushed, []string{"v1"}},
+		"somebody's own push":          {pushed, "all", builder.Pushed, none, tags{moved}, config.OnPushed, []string{"v1"}},
 		"promoted":                     {pushed, "all", builder.Promoted, none, tags{moved}, config.OnPushed, []string{"v1"}},
 		"expression":                   {pushed, `/^v\d/`, builder.Succeeded, none, tags{moved, {Tag: "main", Moved: true}}, config.OnPushed, []string{"v1"}},
 		"other tags only":              {pushed, "stable", builder.Succeeded, none, tags{moved}, "", nil},
