@@ -20,7 +20,7 @@ func (d *Dispatcher) decide(ctx context.Context, l *EventLease) (Decision, error
 	case PullClosed:
 		return d.pullClosed(ctx, l)
 	case ImagePushed:
-		return d.imagePushed(ctx, l.Event)
+		return d.imagePushed(ctx, l)
 	case MergeQueued:
 		// Its branch is made for this one commit, so there is nothing to be
 		// overtaken by, and no head worth keeping.

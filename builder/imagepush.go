@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/registry-build/registry-build/config"
 )
@@ -14,10 +15,6 @@ import (
 // RegistryForge is the Forge of a repository that stands for an image
 // repository of which no source is known here.
 const RegistryForge = "registry"
-
-// triggersAtMost is how many triggers an image repository may have, counted over
-// all files; those of the operator are not among them.
-const triggersAtMost = 10
 
 // PushEvent is the event of somebody's own push. id is the teller's own, the
 // same when it tells again. The event belongs to the source repository that
@@ -49,7 +46,8 @@ func standIn(destination string) Repository {
 // also how a registry's word about the tags that our builds put comes to
 // nothing; and neither does a push that was told late, when the tag names
 // another digest by now: that would roll an old image out over a newer one.
-func (d *Dispatcher) imagePushed(ctx context.Context, e Event) (Decision, error) {
+func (d *Dispatcher) imagePushed(ctx context.Context, l *EventLease) (Decision, error) {
+	e := l.Event
 	if e.Image == nil || d.Registrations == nil {
 		return nothingFires("pushes of images set nothing off here"), nil
 	}
@@ -61,7 +59,7 @@ func (d *Dispatcher) imagePushed(ctx context.Context, e Event) (Decision, error)
 	if was == p.Digest {
 		return nothingFires("same digest as before: nothing fires"), nil
 	}
-	if stale, err := d.pushedBefore(ctx, p); err != nil {
+	if stale, err := d.pushedBefore(ctx, l, p); err != nil {
 		return asDecision(err)
 	} else if stale != "" {
 		return nothingFires(stale), nil
@@ -77,13 +75,19 @@ func (d *Dispatcher) imagePushed(ctx context.Context, e Event) (Decision, error)
 
 func nothingFires(why string) Decision { return Decision{Reasons: []Reason{{Message: why}}} }
 
+// looks is how often a tag is looked at before it is believed that it does not
+// name what was told: distribution tells of a push before it puts the tag.
+const looks = 3
+
 // pushedBefore says why a push is not the tag's last, "" when it is.
-func (d *Dispatcher) pushedBefore(ctx context.Context, p ImagePush) (why string, err error) {
+func (d *Dispatcher) pushedBefore(ctx context.Context, l *EventLease, p ImagePush) (why string, err error) {
 	if d.TagNames == nil {
 		return "", nil
 	}
 	now, err := d.TagNames(ctx, p.Destination, p.Tag)
 	switch {
+	case l.Attempt < looks && (errors.Is(err, ErrNotFound) || err == nil && now != p.Digest):
+		return "", Later{Wait: time.Second << (l.Attempt - 1), Reason: "the tag does not name yet what was pushed"}
 	case errors.Is(err, ErrNotFound):
 		return fmt.Sprintf("tag %s is gone by now: nothing fires", p.Tag), nil
 	case err != nil:
@@ -102,14 +106,14 @@ func (d *Dispatcher) pushes(e Event, was string, registered []Registration) Deci
 	if len(registered) == 0 {
 		registered = []Registration{{Destination: e.Image.Destination, Repository: e.Repository}}
 	}
-	left, found := triggersAtMost, 0
+	left, found := config.MaxTriggers, 0
 	for i, reg := range registered {
 		triggers := slices.Clone(reg.Triggers)
 		if over := len(triggers) - left; over > 0 {
 			triggers = triggers[:left]
 			decision.Reasons = append(decision.Reasons, Reason{Image: reg.Image, Error: true, Message: fmt.Sprintf(
 				"%s has more than %d triggers over all files; %s of %s are left out",
-				e.Image.Destination, triggersAtMost, count(over, "trigger"), reg.Repository.FullName())})
+				e.Image.Destination, config.MaxTriggers, count(over, "trigger"), reg.Repository.FullName())})
 		}
 		left -= len(triggers)
 		if i == 0 {

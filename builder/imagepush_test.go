@@ -3,6 +3,7 @@ package builder_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -68,6 +69,12 @@ func (l *lab) tell(ctx context.Context, d *builder.Dispatcher, id string, p buil
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	return l.decideWith(ctx, d, e)
+}
+
+// decideWith accepts an event and has this dispatcher decide it.
+func (l *lab) decideWith(ctx context.Context, d *builder.Dispatcher, e builder.Event) builder.Decision {
+	l.t.Helper()
 	if _, err := l.store.Append(ctx, e); err != nil {
 		l.t.Fatal(err)
 	}
@@ -198,21 +205,30 @@ func TestPlainPushThatFiresNothing(t *testing.T) {
 	}
 }
 
-// A registry that is away for a moment costs nothing but time.
+// A registry that is away for a moment, or tells of a tag before it is there,
+// costs nothing but time.
 func TestPlainPushWaitsForItsRegistry(t *testing.T) {
 	l := newLab(t, store.Options{})
-	l.register(t.Context(), labRepo, labImage, triggerFor(t, "prod", "v1"))
-	d := l.pushDispatcher()
-	asked := 0
-	d.TagNames = func(context.Context, string, string) (string, error) {
-		if asked++; asked == 1 {
-			return "", errors.New("it is away")
-		}
-		return "sha256:one", nil
-	}
-	decision := l.tell(t.Context(), d, "1", builder.ImagePush{Destination: labImage, Tag: "v1", Digest: "sha256:one"})
-	if len(decision.Pushes) != 1 {
-		t.Errorf("decision %+v", decision)
+	l.register(t.Context(), labRepo, labImage, triggerFor(t, "prod", "all"))
+	for tag, first := range map[string]func() (string, error){
+		"away":  func() (string, error) { return "", errors.New("it is away") },
+		"early": func() (string, error) { return "sha256:before", nil },
+		"new":   func() (string, error) { return "", builder.ErrNotFound },
+	} {
+		t.Run(tag, func(t *testing.T) {
+			d := l.pushDispatcher()
+			asked := 0
+			d.TagNames = func(context.Context, string, string) (string, error) {
+				if asked++; asked == 1 {
+					return first()
+				}
+				return "sha256:one", nil
+			}
+			decision := l.tell(t.Context(), d, "1", builder.ImagePush{Destination: labImage, Tag: tag, Digest: "sha256:one"})
+			if len(decision.Pushes) != 1 {
+				t.Errorf("decision %+v", decision)
+			}
+		})
 	}
 }
 
@@ -251,5 +267,33 @@ func TestPlainPushOfManyTriggers(t *testing.T) {
 	}
 	if len(decision.Reasons) != 1 || !strings.Contains(decision.Reasons[0].Message, "6 triggers of acme/ops are left out") {
 		t.Errorf("reasons %+v", decision.Reasons)
+	}
+}
+
+// The triggers of all files count against an image repository's.
+func TestPlanningCountsOthersTriggers(t *testing.T) {
+	l := newLab(t, store.Options{})
+	ctx := t.Context()
+	var many []config.Trigger
+	for _, c := range "abcdefghi" {
+		many = append(many, triggerFor(t, "t"+string(c), "all"))
+	}
+	l.register(ctx, labRepo, labImage, many...)
+	ops := builder.Repository{Forge: "git", ID: "acme/ops", Owner: "acme", Name: "ops", DefaultBranch: "main"}
+	d := l.pushDispatcher()
+	d.Policy = []config.Policy{{Repositories: []string{"acme/ops"}, Images: []string{labImage}}}
+	for n, triggers := range []string{
+		"{name: one, webhook: {url: \"https://example.com\"}}",
+		"{name: one, webhook: {url: \"https://example.com\"}}, {name: two, webhook: {url: \"https://example.com\"}}",
+	} {
+		commit := fmt.Sprint("ops", n)
+		l.commit(commit, "", commit)
+		l.commits[commit][".registry-build.yml"] = "version: 1\nimages:\n  - repository: acme/hello\n    triggers: [" + triggers + "]\n"
+		l.refs["refs/heads/main"] = commit
+		decision := l.decideWith(ctx, d, builder.Event{ID: "git:" + commit, Kind: builder.BranchPushed, Repository: ops, Ref: "refs/heads/main", Commit: commit})
+		refused := len(decision.Reasons) == 1 && strings.Contains(decision.Reasons[0].Message, "and 9 in that of acme/hello")
+		if wanted := n == 1; refused != wanted || (len(decision.Builds) == 0) != wanted {
+			t.Errorf("with %d triggers: %+v", n+1, decision)
+		}
 	}
 }
