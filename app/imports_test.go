@@ -20,7 +20,7 @@ const module = "github.com/registry-build/registry-build"
 var house = map[string][]string{
 	".":            {"app"},
 	"manifests":    {},
-	"app":          {"manifests", "handlers", "handlers/oci", "handlers/page", "handlers/forge", "handlers/forge/github", "handlers/forge/plaingit", "builder", "builder/buildkit", "builder/source", "builder/registry", "builder/store", "builder/credential", "builder/trigger", "builder/trigger/guard", "builder/trigger/webhook", "config"},
+	"app":          {"manifests", "handlers", "handlers/oci", "handlers/page", "handlers/forge", "handlers/forge/github", "handlers/forge/plaingit", "builder", "builder/buildkit", "builder/source", "builder/registry", "builder/store", "builder/credential", "builder/trigger", "builder/trigger/guard", "builder/trigger/webhook", "builder/trigger/chat", "builder/trigger/kubernetes", "config"},
 	"app/demo":     {"app/instance", "handlers", "builder/trigger/webhook"},
 	"app/bench":    {"app/instance", "handlers", "handlers/forge/github/githubtest"},
 	"app/instance": {},
@@ -39,6 +39,7 @@ var house = map[string][]string{
 	"builder/store":                   {"builder", "config"},
 	"builder/credential":              {"builder", "config"},
 	"builder/trigger":                 {"builder", "config"},
+	"builder/trigger/chat":            {"builder/trigger/guard", "builder/trigger", "builder", "config"},
 	"builder/trigger/gitops":          {"builder/trigger/gitops/manifest", "builder/trigger", "builder", "config"},
 	"builder/trigger/gitops/manifest": {},
 	"builder/trigger/guard":           {"builder/trigger", "builder", "config"},
