@@ -71,6 +71,9 @@ func (c *Courier) images(ctx context.Context, e Event, d Decision, commit string
 	states, seqs := map[string]ReportState{}, map[string]int64{}
 	seq = e.Seq
 	for _, r := range told {
+		if r.Trigger != "" {
+			continue // a trigger never fails a build
+		}
 		seq = max(seq, r.Seq)
 		if strings.HasPrefix(r.Context, AggregateContext+"/") {
 			states[r.Context], seqs[r.Context] = r.State, r.Seq

@@ -9,13 +9,14 @@ import (
 	"time"
 )
 
-// Records is what the courier reads, and what triggers did.
+// Records is what the courier reads.
 type Records interface {
 	Event(ctx context.Context, id string) (Event, error)
 	Decision(ctx context.Context, eventID string) (Decision, error)
 	Build(ctx context.Context, id string) (Record, error)
 	Builds(ctx context.Context, f BuildFilter) (page []Record, next string, err error)
-	PutTriggerRun(ctx context.Context, run TriggerRun) error
+	// TriggerRun is ErrNotFound while nothing was recorded.
+	TriggerRun(ctx context.Context, buildID, trigger string) (TriggerRun, error)
 }
 
 // Told keeps what people were told, so that the API can show it and nothing
@@ -31,9 +32,11 @@ type Told interface {
 }
 
 const (
-	carryLimit  = 30 * time.Second // of one effect
+	reportLimit = 30 * time.Second // of one report
+	fireLimit   = 2 * time.Minute  // of one call of a trigger, which has shorter limits itself
 	settleLimit = 10 * time.Second // of writing down what became of it
 	retryAtMost = 10 * time.Minute // after an error of ours; a trigger has its own waits
+	holdEvery   = 5 * time.Second  // leases of what is in hand are renewed
 )
 
 // Courier carries effects out of the outbox: it reports to the forges and
@@ -48,28 +51,48 @@ type Courier struct {
 	Logins    Logins
 	Host      string // the embedded registry's, for destinations without one
 	Name      string
-	Parallel  int
+	Parallel  int // reports at a time
+	Firing    int // triggers at a time; 0: 32. Those that take long do not count: see slots
 	Log       *slog.Logger
+
+	held hands
 }
+
+const defaultFiring = 32
 
 // Run carries effects until ctx ends and finishes those in hand.
 func (c *Courier) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	for i := range max(c.Parallel, 1) {
-		wg.Go(func() { c.loop(ctx, fmt.Sprintf("%s-%d", c.Name, i)) })
+	firing := c.Firing
+	if firing <= 0 {
+		firing = defaultFiring
 	}
-	wg.Wait()
+	var lanes sync.WaitGroup
+	lanes.Go(func() { c.lane(ctx, LaneReports, newSlots(max(c.Parallel, 1), 1, 0)) })
+	lanes.Go(func() { c.lane(ctx, LaneTriggers, newSlots(firing, slowFold, slowAfter)) })
+	holding, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var hold sync.WaitGroup
+	hold.Go(func() { c.hold(holding) })
+	lanes.Wait()
+	stop()
+	hold.Wait()
 	return nil
 }
 
-func (c *Courier) loop(ctx context.Context, name string) {
-	for ctx.Err() == nil {
-		e, err := c.Outbox.NextEffect(ctx, name)
-		if err != nil {
-			pause(ctx, c.Log, "next effect", err)
-			continue
+// lane takes as many effects as have a slot, and carries each by itself.
+func (c *Courier) lane(ctx context.Context, lane EffectLane, s *slots) {
+	var carrying sync.WaitGroup
+	defer carrying.Wait()
+	for s.wait(ctx) {
+		free := s.more(1)
+		effects, err := c.Outbox.NextEffects(ctx, c.Name, lane, free)
+		for _, e := range effects {
+			give := s.taken()
+			carrying.Go(func() { defer give(); c.carry(ctx, e) })
 		}
-		c.carry(ctx, e)
+		s.back(free - len(effects))
+		if err != nil {
+			pause(ctx, c.Log, "next effects", err)
+		}
 	}
 }
 
@@ -77,13 +100,24 @@ func (c *Courier) loop(ctx context.Context, name string) {
 // is cut off then is carried again by whoever comes next.
 func (c *Courier) carry(stop context.Context, e *Effect) {
 	log := c.Log.With("effect", e.Kind, "id", e.ID, "trigger", e.Trigger, "attempt", e.Attempt)
-	ctx, done := context.WithTimeout(context.WithoutCancel(stop), carryLimit)
+	limit := reportLimit
+	if e.Kind == FireTrigger {
+		limit = fireLimit
+	}
+	ctx, done := context.WithTimeout(context.WithoutCancel(stop), limit)
 	hurry := context.AfterFunc(stop, func() { time.AfterFunc(lastWords, done) })
+	release := c.held.add(e, done)
+	defer release()
 	again, err := c.effect(ctx, e)
 	hurry()
 	done()
 	var later Later
 	switch {
+	case errors.Is(err, errSettled):
+		return
+	case errors.Is(err, ErrLeaseLost):
+		log.Warn("effect is somebody else's now", "err", err)
+		return
 	case errors.As(err, &later):
 		log.Debug("effect put off", "wait", later.Wait, "reason", later.Reason)
 		again = max(later.Wait, time.Millisecond)
@@ -113,22 +147,39 @@ func (c *Courier) effect(ctx context.Context, e *Effect) (again time.Duration, e
 		return 0, c.reportEvent(ctx, e.ID)
 	case ReportBuild:
 		return 0, c.reportBuild(ctx, e.ID)
+	case ReportRun:
+		return 0, c.reportRun(ctx, e.ID, e.Trigger)
 	case UntagPull:
 		return c.untagPull(ctx, e.ID)
 	case FireTrigger:
-		return c.fire(ctx, e)
+		return 0, c.fire(ctx, e)
 	}
 	return 0, fmt.Errorf("unknown effect %q", e.Kind)
 }
 
-// record keeps what a trigger did, for as long as ctx lets it: a run that is
-// not written down is made again, and it has reached somebody.
-func (c *Courier) record(ctx context.Context, run TriggerRun) error {
+// hold renews the leases of what is in hand, so that a dead courier's effects
+// are taken up soon and a slow one's are not.
+func (c *Courier) hold(ctx context.Context) {
+	tick := time.NewTicker(holdEvery)
+	defer tick.Stop()
 	for {
-		err := c.Records.PutTriggerRun(ctx, run)
-		if err == nil || errors.Is(err, ErrNotFound) || ctx.Err() != nil {
-			return err
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
-		pause(ctx, c.Log, "record trigger", err)
+		effects := c.held.all()
+		if len(effects) == 0 {
+			continue
+		}
+		call, done := context.WithTimeout(ctx, holdEvery)
+		lost, err := c.Outbox.HoldEffects(call, effects...)
+		done()
+		if err != nil && ctx.Err() == nil {
+			c.Log.Warn("hold effects", "err", err)
+		}
+		for _, e := range lost {
+			c.held.drop(e)
+		}
 	}
 }

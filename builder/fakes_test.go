@@ -324,6 +324,9 @@ func (labLogins) Login(context.Context, builder.Build, string) (builder.Login, f
 type labTriggers struct{ *lab }
 
 func (t labTriggers) Due(builder.Record, builder.State) []string { return t.due }
+func (t labTriggers) Begin(_ context.Context, f builder.Firing) builder.TriggerRun {
+	return builder.TriggerRun{BuildID: f.Record.ID, Trigger: f.Trigger, State: builder.RunRunning}
+}
 func (t labTriggers) Fire(_ context.Context, f builder.Firing) builder.TriggerRun {
 	return t.fire(f)
 }
@@ -348,3 +351,7 @@ type labWriter struct{ io.Writer }
 func (labWriter) Close() error { return nil }
 
 var errAway = errors.New("dial: connection refused")
+
+func (tagTriggers) Begin(context.Context, builder.Firing) builder.TriggerRun {
+	return builder.TriggerRun{State: builder.RunRunning}
+}

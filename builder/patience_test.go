@@ -78,13 +78,17 @@ func (s *idle) Defer(_ context.Context, _ *builder.EventLease, wait time.Duratio
 	return nil
 }
 
-func (s *idle) NextEffect(ctx context.Context, _ string) (*builder.Effect, error) {
-	if e := s.effect; e != nil {
+func (s *idle) NextEffects(ctx context.Context, _ string, lane builder.EffectLane, _ int) ([]*builder.Effect, error) {
+	if e := s.effect; e != nil && lane == builder.LaneTriggers {
 		s.effect = nil
-		return e, nil
+		return []*builder.Effect{e}, nil
 	}
 	<-ctx.Done()
 	return nil, ctx.Err()
+}
+
+func (s *idle) HoldEffects(context.Context, ...*builder.Effect) ([]*builder.Effect, error) {
+	return nil, nil
 }
 
 func (s *idle) Done(context.Context, *builder.Effect) error {
@@ -101,7 +105,17 @@ func (s *idle) Retry(ctx context.Context, _ *builder.Effect, wait time.Duration)
 
 func (s *idle) Build(context.Context, string) (builder.Record, error) { return builder.Record{}, nil }
 
-func (s *idle) PutTriggerRun(context.Context, builder.TriggerRun) error { return s.record() }
+func (s *idle) Settle(_ context.Context, _ *builder.Effect, run builder.TriggerRun, _ builder.Telling) error {
+	err := s.record()
+	switch {
+	case err != nil:
+	case run.Retry > 0:
+		s.told = append(s.told, "again after "+run.Retry.String())
+	default:
+		s.told = append(s.told, "done")
+	}
+	return err
+}
 
 // idleWorker runs one build of an uploaded Dockerfile.
 func idleWorker(t *testing.T, s *idle) *builder.Worker {
@@ -259,7 +273,7 @@ func TestEffectsOfTriggers(t *testing.T) {
 				run, stop := context.WithCancel(t.Context())
 				done := make(chan struct{})
 				go func() { defer close(done); c.Run(run) }()
-				time.Sleep(time.Minute)
+				time.Sleep(5 * time.Minute)
 				stop()
 				<-done
 				if got := strings.Join(s.told, ", "); got != test.told || fired != test.fired {
@@ -273,6 +287,9 @@ func TestEffectsOfTriggers(t *testing.T) {
 type firing func(ctx context.Context) builder.TriggerRun
 
 func (firing) Due(builder.Record, builder.State) []string { return nil }
+func (firing) Begin(_ context.Context, f builder.Firing) builder.TriggerRun {
+	return builder.TriggerRun{BuildID: f.Record.ID, Trigger: f.Trigger, State: builder.RunRunning}
+}
 func (f firing) Fire(ctx context.Context, _ builder.Firing) builder.TriggerRun {
 	return f(ctx)
 }

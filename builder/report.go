@@ -7,15 +7,50 @@ import (
 
 // Outbox holds what is still to be told or fired. An effect is kept until it
 // is Done; adding one that waits already makes it one, newer, so running
-// updates coalesce and the last state always gets out.
+// updates coalesce and the last state always gets out. All methods may be
+// called concurrently.
 type Outbox interface {
-	// NextEffect blocks until an effect is due and leases it to the caller.
-	NextEffect(ctx context.Context, worker string) (*Effect, error)
+	// NextEffects blocks until effects of the lane are due and leases some of
+	// them, at most so many, to the caller. A lease is short: see HoldEffects.
+	NextEffects(ctx context.Context, worker string, lane EffectLane, most int) ([]*Effect, error)
+	// HoldEffects renews the leases of effects that are in hand. lost are
+	// those that somebody else has.
+	HoldEffects(ctx context.Context, effects ...*Effect) (lost []*Effect, err error)
 	// Done drops the effect, unless it was added again meanwhile.
 	Done(ctx context.Context, e *Effect) error
 	// Retry makes the effect due again after wait.
 	Retry(ctx context.Context, e *Effect, wait time.Duration) error
+	// Settle records how far a trigger is and, in the same step, drops its
+	// effect where the run is over, or makes it due again after run.Retry; with
+	// neither it stays leased: the run is under way. ErrLeaseLost when somebody
+	// else has the effect.
+	Settle(ctx context.Context, e *Effect, run TriggerRun, tell Telling) error
 }
+
+// EffectLane is a queue of effects of its own: what is fired waits for other
+// people's servers, and what is told does not wait for that.
+type EffectLane string
+
+const (
+	LaneReports  EffectLane = "reports"
+	LaneTriggers EffectLane = "triggers"
+)
+
+// Telling says whether a commit is told how far a trigger is.
+type Telling struct {
+	When    TellWhen
+	Commit  string
+	Context string // of the status
+}
+
+// TellWhen is when a commit is told of a trigger.
+type TellWhen string
+
+const (
+	TellNever  TellWhen = ""
+	TellAlways TellWhen = "always"
+	TellAgain  TellWhen = "told" // where it was told something of this trigger before
+)
 
 // EffectKind says what an effect's ID names.
 type EffectKind string
@@ -23,6 +58,7 @@ type EffectKind string
 const (
 	ReportEvent EffectKind = "event"   // ID: event
 	ReportBuild EffectKind = "build"   // ID: build
+	ReportRun   EffectKind = "run"     // ID: build, Trigger: name
 	FireTrigger EffectKind = "trigger" // ID: build, Trigger: name
 	UntagPull   EffectKind = "untag"   // ID: the event that closed the pull request
 )
@@ -33,7 +69,9 @@ type Effect struct {
 	ID      string
 	Trigger string
 	Attempt int    // from 1
-	Token   string // fences Done and Retry
+	Token   string // fences HoldEffects, Done, Retry and Settle
+	Asked   int64  // another one for every time that a person asked for a trigger; 0: its build did
+	By      string // who that was
 }
 
 // Reporter tells a forge how a commit fares. Reporting the same thing twice
@@ -66,7 +104,8 @@ type Report struct {
 	Description string      `json:"description"` // one line, at most 140 characters
 	BuildID     string      `json:"buildId,omitempty"`
 	EventID     string      `json:"eventId"`
-	Seq         int64       `json:"seq"` // newer builds of a context win
+	Trigger     string      `json:"trigger,omitempty"` // of a report about one
+	Seq         int64       `json:"seq"`               // newer builds of a context win
 	UpdatedAt   time.Time   `json:"updatedAt"`
 
 	Newest   bool        `json:"-"` // no newer build has this context at this commit
@@ -81,8 +120,11 @@ type Triggers interface {
 	// Due names the triggers that a build which ended so sets off; last is
 	// how the build before it ended.
 	Due(r Record, last State) []string
-	// Fire never panics on what a person wrote; the run's Err says whether
-	// trying again could help (Retry).
+	// Begin is the run of a firing that is about to be made, for people to
+	// see. Nothing happens.
+	Begin(ctx context.Context, f Firing) TriggerRun
+	// Fire never panics on what a person wrote; the run's Retry says whether
+	// trying again could help.
 	Fire(ctx context.Context, f Firing) TriggerRun
 }
 
@@ -95,20 +137,36 @@ type Firing struct {
 
 // TriggerRun is the record of one trigger of one build.
 type TriggerRun struct {
-	BuildID   string        `json:"buildId"`
-	Trigger   string        `json:"trigger"`
-	Condition string        `json:"condition"` // as people wrote it
-	Action    string        `json:"action"`    // "webhook https://…"
-	Tags      []string      `json:"tags,omitempty"`
-	State     RunState      `json:"state"`
-	Attempts  int           `json:"attempts"`
-	Answer    string        `json:"answer,omitempty"` // redacted, at most 4 KiB
-	Error     string        `json:"error,omitempty"`
-	URL       string        `json:"url,omitempty"`  // what it made: a pull request, a commit
-	Memo      string        `json:"memo,omitempty"` // the kind's own, for its next call; never shown
-	StartedAt time.Time     `json:"startedAt"`      // of the last attempt
-	Took      time.Duration `json:"took"`           // nanoseconds; of the last attempt
-	Retry     time.Duration `json:"-"`              // > 0: try again after this long
+	BuildID    string        `json:"buildId"`
+	Repository Repository    `json:"repository"` // of the build
+	Image      string        `json:"image,omitempty"`
+	Trigger    string        `json:"trigger"`
+	Condition  string        `json:"condition"` // as people wrote it
+	Action     string        `json:"action"`    // "webhook https://…"
+	Tags       []string      `json:"tags,omitempty"`
+	State      RunState      `json:"state"`
+	Attempts   int           `json:"attempts"`         // since it was last asked for
+	Answer     string        `json:"answer,omitempty"` // redacted, at most 4 KiB
+	Error      string        `json:"error,omitempty"`
+	URL        string        `json:"url,omitempty"`     // what it made: a pull request, a commit
+	Memo       string        `json:"memo,omitempty"`    // the kind's own, for its next call; never shown
+	FirstAt    time.Time     `json:"firstAt,omitzero"`  // of the very first attempt
+	StartedAt  time.Time     `json:"startedAt"`         // of the last attempt
+	NextAt     time.Time     `json:"nextAt,omitzero"`   // of the next, while it waits
+	Took       time.Duration `json:"took"`              // nanoseconds; of the last attempt, up to now while it runs
+	Asked      int64         `json:"asked,omitempty"`   // Effect.Asked
+	AskedBy    string        `json:"askedBy,omitempty"` // who asked for it last; "": its build did
+	Retry      time.Duration `json:"-"`                 // > 0: try again after this long
+}
+
+// RunFilter picks trigger runs from the list, those of the newest builds
+// first. An empty field matches all.
+type RunFilter struct {
+	Repository string // Repository.Key
+	Trigger    string
+	State      RunState
+	Limit      int    // 1 to 200; 0 is 50
+	Before     string // what the page before ended with
 }
 
 // RunState is how far a trigger of a build is.

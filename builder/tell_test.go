@@ -14,18 +14,21 @@ import (
 
 // limited is a forge whose checks have to wait, and all that the courier reads.
 type limited struct {
+	idle
 	once    sync.Once
 	said    []string
 	settled chan time.Duration // how long the effect waits now; 0: it is done
 }
 
-func (l *limited) NextEffect(ctx context.Context, _ string) (e *builder.Effect, err error) {
-	l.once.Do(func() { e = &builder.Effect{Kind: builder.ReportEvent, ID: "e1", Attempt: 1} })
-	if e == nil {
+func (l *limited) NextEffects(ctx context.Context, _ string, lane builder.EffectLane, _ int) (effects []*builder.Effect, err error) {
+	if lane == builder.LaneReports {
+		l.once.Do(func() { effects = []*builder.Effect{{Kind: builder.ReportEvent, ID: "e1", Attempt: 1}} })
+	}
+	if effects == nil {
 		<-ctx.Done()
 		err = ctx.Err()
 	}
-	return e, err
+	return effects, err
 }
 func (l *limited) Done(context.Context, *builder.Effect) error { l.settled <- 0; return nil }
 func (l *limited) Retry(_ context.Context, _ *builder.Effect, wait time.Duration) error {
@@ -45,7 +48,6 @@ func (l *limited) Build(context.Context, string) (builder.Record, error) {
 func (l *limited) Builds(context.Context, builder.BuildFilter) ([]builder.Record, string, error) {
 	return nil, "", nil
 }
-func (l *limited) PutTriggerRun(context.Context, builder.TriggerRun) error { return nil }
 func (l *limited) PutStatus(context.Context, builder.Report) (bool, error) { return true, nil }
 func (l *limited) Statuses(context.Context, string, string) ([]builder.Report, error) {
 	return nil, nil

@@ -102,7 +102,7 @@ func (h *house) write(w io.Writer, text string) {
 
 func (h *house) finish(l *builder.Lease, s builder.State, r builder.Result) {
 	h.t.Helper()
-	if err := h.store.Finish(h.t.Context(), l, s, r); err != nil {
+	if err := h.store.Finish(h.t.Context(), l, s, r, "audit"); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -218,10 +218,14 @@ func TestLife(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 
-	run := builder.TriggerRun{BuildID: id, Trigger: "audit", State: "succeeded", Attempts: 2}
+	run := builder.TriggerRun{BuildID: id, Repository: hello, Trigger: "audit", State: "succeeded", Attempts: 2}
+	due, err := h.store.NextEffects(t.Context(), "test", builder.LaneTriggers, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
 	report := builder.Report{Repository: hello, Commit: main, Context: "registry-build/api", State: builder.StatusSuccess, Seq: 1, UpdatedAt: time.Unix(9, 0).UTC()}
 	_, err = h.store.PutStatus(t.Context(), report)
-	for _, err := range []error{h.store.PutTriggerRun(t.Context(), run), err} {
+	for _, err := range []error{h.store.Settle(t.Context(), due[0], run, builder.Telling{}), err} {
 		if err != nil {
 			t.Fatal(err)
 		}

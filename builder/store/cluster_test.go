@@ -45,14 +45,26 @@ func TestOneBuildInClusterMode(t *testing.T) {
 	if _, err := s.PutStatus(ctx, builder.Report{Repository: e.Repository, Commit: "c1", Context: "a"}); err != nil {
 		t.Error(err)
 	}
-	if err := s.PutTriggerRun(ctx, builder.TriggerRun{BuildID: "b1", Trigger: "tell"}); err != nil {
-		t.Error(err)
-	}
 	if tail, _, err := s.LogTail(ctx, "b1", 3); err != nil {
 		t.Errorf("tail %q, %v", tail, err)
 	}
-	finish(t, s, l, builder.Succeeded)
+	if err := s.Finish(ctx, l, builder.Succeeded, builder.Result{}, "tell"); err != nil {
+		t.Fatal(err)
+	}
 	w.Close()
+	fired := nextOf(t, s, builder.LaneTriggers)
+	if _, err := s.HoldEffects(ctx, fired); err != nil {
+		t.Error(err)
+	}
+	if err := s.Settle(ctx, fired, builder.TriggerRun{BuildID: "b1", Trigger: "tell", State: builder.RunFailed, Repository: e.Repository}, builder.Telling{When: builder.TellAgain, Commit: "c1", Context: "a"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.RetryTrigger(ctx, e.Repository, "b1", "tell", "ada"); err != nil {
+		t.Error(err)
+	}
+	if runs, _, err := s.Runs(ctx, builder.RunFilter{}); len(runs) != 1 || err != nil {
+		t.Errorf("runs %v, %v", runs, err)
+	}
 	if tail, _, err := s.LogTail(ctx, "b1", 3); tail != "ne\n" || err != nil {
 		t.Errorf("tail %q, %v", tail, err)
 	}
@@ -63,7 +75,7 @@ func TestOneBuildInClusterMode(t *testing.T) {
 	if records, _, err := s.Builds(ctx, builder.BuildFilter{}); err != nil || len(records) != 2 {
 		t.Errorf("%d builds, %v", len(records), err)
 	}
-	if got := effects(t, s); len(got) != 4 {
+	if got := effects(t, s); len(got) != 6 {
 		t.Errorf("effects %q", got)
 	}
 	if err := s.Delete(ctx, "b1"); err != nil {

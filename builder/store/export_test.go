@@ -35,14 +35,28 @@ func ExpireEventLease(t testing.TB, s *Store, repo string) {
 func ExpireEffects(t testing.TB, s *Store) {
 	t.Helper()
 	ctx := context.Background()
-	members, err := s.client.ZRange(ctx, control+":outbox", 0, -1).Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range members {
-		if err := s.client.ZAddXX(ctx, control+":outbox", z(0, m)).Err(); err != nil {
+	for _, set := range []string{control + ":outbox", control + ":firing"} {
+		members, err := s.client.ZRange(ctx, set, 0, -1).Result()
+		if err != nil {
 			t.Fatal(err)
 		}
+		for _, m := range members {
+			if err := s.client.ZAddXX(ctx, set, z(0, m)).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// AsBefore puts a trigger's effect where an older version of ours kept it.
+func AsBefore(t testing.TB, s *Store, id, trigger string) {
+	t.Helper()
+	ctx, member := context.Background(), "trigger:"+id+":"+trigger
+	if n, err := s.client.ZRem(ctx, control+":firing", member).Result(); err != nil || n != 1 {
+		t.Fatalf("effect %s: %d, %v", member, n, err)
+	}
+	if err := s.client.ZAdd(ctx, control+":outbox", z(0, member)).Err(); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -71,14 +85,20 @@ func (s *Store) Sealed(t testing.TB, id string) bool {
 	return frame == 1 && stream == 0
 }
 
-// TryEffect takes an effect that is due, without waiting; nil when none is.
+// TryEffect takes an effect that is due, of any lane, without waiting; nil
+// when none is.
 func (s *Store) TryEffect(t testing.TB) *builder.Effect {
 	t.Helper()
-	e, _, err := s.nextEffect(context.Background(), "courier")
-	if err != nil {
-		t.Fatal(err)
+	for _, lane := range []string{topicOutbox, topicFiring} {
+		effects, _, err := s.nextEffects(context.Background(), "courier", lane, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(effects) > 0 {
+			return effects[0]
+		}
 	}
-	return e
+	return nil
 }
 
 // Waiting returns a channel that is closed when somebody waits for the topic.
@@ -153,5 +173,13 @@ func (s *Store) WithdrawFound(t testing.TB, l *builder.EventLease, installation 
 	args := []any{l.Event.Repository.Key(), l.Token, l.Event.Repository.Forge, installation, "why", ms(s.opts.Builds)}
 	if r, err := s.run(context.Background(), s.scripts.withdraw, append(args, repos...)...); err != nil || r.number(0) != 1 {
 		t.Fatalf("withdraw: %v, %v", r, err)
+	}
+}
+
+// PutOldRun keeps a record of a trigger as an older version of ours did.
+func PutOldRun(t testing.TB, s *Store, id, trigger, text string) {
+	t.Helper()
+	if err := s.client.HSet(context.Background(), triggersKey(id), trigger, text).Err(); err != nil {
+		t.Fatal(err)
 	}
 }

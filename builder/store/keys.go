@@ -7,7 +7,7 @@ package store
 // (lua/control.lua), keys_test.go holds the two against each other.
 //
 //	{rb}                        never a key: it names the slot to scripts
-//	{rb}:wake                   channel of wake-ups: queue, inbox, outbox,
+//	{rb}:wake                   channel of wake-ups: queue, inbox, outbox, firing,
 //	                            event:ID, build:ID, stop:ID, log:ID, tags:IMAGES
 //	{rb}:seq                    number of the last event that was accepted
 //	{rb}:turn                   counter for rings, versions and tokens
@@ -49,8 +49,12 @@ package store
 //	{rb}:input:KEY              hash digest from | building (a build's id)        90 days
 //
 //	{rb}:outbox                 zset of effects by when they are due (ms)
-//	{rb}:effect:EFFECT          hash version attempt token urgent(version); EFFECT is
-//	                            event:EVENT, build:ID, trigger:ID:NAME or untag:EVENT
+//	{rb}:firing                 the same of those that fire triggers
+//	{rb}:effect:EFFECT          hash version attempt token urgent(version), asked(turn) by
+//	                            of a manual retry; EFFECT is event:EVENT, build:ID,
+//	                            untag:EVENT, run:ID:NAME or trigger:ID:NAME
+//	{rb}:run:ID                 hash trigger -> builder.RunState                  90 days
+//	{rb}:runs, {rb}:runs:REPO   zset of ID:NAME; pruned when one is added
 //	{rb}:status:REPO:COMMIT     hash context -> "seq at(µs) " builder.Report      90 days
 //	{rb}:thread:REPO:THREAD     hash shown, topic:TOPIC -> "seq standing|answer "
 //	                            builder.Remark or nothing; THREAD is a pull request's
@@ -66,7 +70,8 @@ package store
 // Details, one slot for each build:
 //
 //	{b:ID}                      hash plan, fences, result:NAME                    120 days
-//	{b:ID}:triggers             hash trigger -> builder.TriggerRun                90 days
+//	{b:ID}:triggers             hash trigger -> "turn " builder.TriggerRun; the turn is
+//	                            that of the effect's lease                        90 days
 //	{b:ID}:log                  stream of entries n-0, field d                    30 days
 //	{b:ID}:log:meta             hash attempt n head head_end tail cut cut_to
 //	                            closed sealed                                     30 days
@@ -89,6 +94,7 @@ func statusKey(repo, sha string) string  { return control + ":status:" + repo + 
 func tagsKey(images string) string       { return control + ":tags:" + images }
 func pushedKey(images string) string     { return control + ":pushed:" + images }
 func registeredKey(images string) string { return control + ":registered:" + images }
+func runKey(id string) string            { return control + ":run:" + id }
 func detailKey(id string) string         { return "{b:" + id + "}" }
 func triggersKey(id string) string       { return detailKey(id) + ":triggers" }
 func logKey(id string) string            { return detailKey(id) + ":log" }
@@ -99,7 +105,8 @@ func logFrameKey(id string) string       { return detailKey(id) + ":log:zst" }
 const (
 	topicInbox  = "inbox"
 	topicQueue  = "queue"
-	topicOutbox = "outbox"
+	topicOutbox = "outbox" // also the name of a lane
+	topicFiring = "firing" // so is this
 )
 
 func topicEvent(id string) string    { return "event:" + id }

@@ -15,11 +15,16 @@ import (
 
 func nextEffect(t testing.TB, s *store.Store) *builder.Effect {
 	t.Helper()
-	e, err := s.NextEffect(within(t, 5*time.Second), "courier")
-	if err != nil {
-		t.Fatal(err)
+	return nextOf(t, s, builder.LaneReports)
+}
+
+func nextOf(t testing.TB, s *store.Store, lane builder.EffectLane) *builder.Effect {
+	t.Helper()
+	effects, err := s.NextEffects(within(t, 5*time.Second), "courier", lane, 1)
+	if err != nil || len(effects) != 1 {
+		t.Fatalf("%d effects, %v", len(effects), err)
 	}
-	return e
+	return effects[0]
 }
 
 // oneEffect leaves a claimed build whose report is the only effect that is due.
@@ -247,21 +252,49 @@ func TestStatusesNewestWins(t *testing.T) {
 	}
 }
 
-func TestTriggerRuns(t *testing.T) {
-	s := storetest.New(t, store.Options{})
-	tell := builder.TriggerRun{BuildID: "b1", Trigger: "tell", State: "waiting", Attempts: 1, StartedAt: time.Unix(1, 0).UTC()}
-	audit := builder.TriggerRun{BuildID: "b1", Trigger: "audit", State: "failed", Took: time.Second, StartedAt: time.Unix(1, 0).UTC()}
-	for _, run := range []builder.TriggerRun{tell, audit} {
-		if err := s.PutTriggerRun(ctx, run); err != nil {
-			t.Fatal(err)
+func TestHeldEffectIsNobodyElses(t *testing.T) {
+	const lease = 200 * time.Millisecond
+	s := storetest.New(t, store.Options{EffectLease: lease})
+	_, e := oneEffect(t, s)
+	until := time.Now().Add(3 * lease)
+	for time.Now().Before(until) { // longer than the lease, held at every turn
+		if lost, err := s.HoldEffects(ctx, e); err != nil || len(lost) > 0 {
+			t.Fatalf("lost %v, %v", lost, err)
+		}
+		if other := s.TryEffect(t); other != nil {
+			t.Fatalf("somebody else has %+v", other)
 		}
 	}
-	tell.State, tell.Attempts = "succeeded", 2
-	if err := s.PutTriggerRun(ctx, tell); err != nil {
+	store.ExpireEffects(t, s)
+	nextEffect(t, s)
+	if lost, err := s.HoldEffects(ctx, e); err != nil || len(lost) != 1 || lost[0] != e {
+		t.Errorf("lost %v, %v; want the one", lost, err)
+	}
+}
+
+func TestLanes(t *testing.T) {
+	s := storetest.New(t, store.Options{})
+	enqueue(t, s, pushed("e1", "a", "refs/heads/main", "c1"), "b1")
+	l := claim(t, s, "w", "b1")
+	effects(t, s)
+	if err := s.Finish(ctx, l, builder.Succeeded, builder.Result{}, "one", "two", "three"); err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.TriggerRuns(ctx, "b1")
-	if diff := cmp.Diff([]builder.TriggerRun{audit, tell}, got); diff != "" || err != nil {
-		t.Errorf("%v (-want +got):\n%s", err, diff)
+	store.AsBefore(t, s, "b1", "two")
+	if e := nextOf(t, s, builder.LaneReports); e.Kind != builder.ReportBuild {
+		t.Errorf("reports: %+v", e)
+	}
+	var got []string
+	for len(got) < 3 {
+		effects, err := s.NextEffects(within(t, 5*time.Second), "courier", builder.LaneTriggers, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range effects {
+			got = append(got, string(e.Kind)+" "+e.Trigger)
+		}
+	}
+	if want := []string{"trigger one", "trigger two", "trigger three"}; !sameSet(got, want) {
+		t.Errorf("triggers %q, want %q", got, want)
 	}
 }

@@ -22,7 +22,9 @@ type scripts struct {
 
 	claimInput, keepInput *redis.Script
 
-	nextEffect, endEffect *redis.Script
+	nextEffect, endEffect, holdEffects *redis.Script
+
+	keepRun, settleRun, retryRun, findRuns *redis.Script
 
 	putStatus, tagLease, remark *redis.Script
 
@@ -43,7 +45,9 @@ func loadScripts() *scripts {
 		finish: onControl("finish"), release: onControl("release"),
 		cancel: onControl("cancel"), delete: onControl("delete"), find: onControl("find"), place: onControl("place"),
 		claimInput: onControl("claim_input"), keepInput: onControl("keep_input"),
-		nextEffect: onControl("next_effect"), endEffect: onControl("end_effect"),
+		nextEffect: onControl("next_effect"), endEffect: onControl("end_effect"), holdEffects: onControl("hold_effects"),
+		keepRun: alone("keep_run"), settleRun: onControl("settle_run"),
+		retryRun: onControl("retry_run"), findRuns: onControl("find_runs"),
 		putStatus: onControl("put_status"), tagLease: onControl("tag_lease"), remark: onControl("remark"),
 		detail: alone("detail"), logAppend: alone("log_append"), logSeal: alone("log_seal"),
 	}

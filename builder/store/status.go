@@ -45,35 +45,3 @@ func (s *Store) Statuses(ctx context.Context, repoKey, commit string) ([]builder
 	slices.SortFunc(reports, func(a, b builder.Report) int { return strings.Compare(a.Context, b.Context) })
 	return reports, nil
 }
-
-// PutTriggerRun records how a trigger of a build went; one record for each
-// trigger.
-func (s *Store) PutTriggerRun(ctx context.Context, run builder.TriggerRun) error {
-	text, err := encode(run)
-	if err != nil {
-		return err
-	}
-	pipe := s.client.TxPipeline()
-	pipe.HSet(ctx, triggersKey(run.BuildID), run.Trigger, text)
-	pipe.PExpire(ctx, triggersKey(run.BuildID), s.opts.Builds)
-	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("trigger %s of build %s: %w", run.Trigger, run.BuildID, classify(ctx, err))
-	}
-	return nil
-}
-
-// TriggerRuns returns the records of a build's triggers, by name.
-func (s *Store) TriggerRuns(ctx context.Context, buildID string) ([]builder.TriggerRun, error) {
-	all, err := s.client.HVals(ctx, triggersKey(buildID)).Result()
-	if err != nil {
-		return nil, fmt.Errorf("triggers of build %s: %w", buildID, classify(ctx, err))
-	}
-	runs := make([]builder.TriggerRun, len(all))
-	for i, text := range all {
-		if err := decode(text, &runs[i]); err != nil {
-			return nil, fmt.Errorf("triggers of build %s: %w", buildID, err)
-		}
-	}
-	slices.SortFunc(runs, func(a, b builder.TriggerRun) int { return strings.Compare(a.Trigger, b.Trigger) })
-	return runs, nil
-}

@@ -27,7 +27,7 @@ var (
 // Options of a store. The zero value of a field takes its default.
 type Options struct {
 	Lease         time.Duration // of a build or event without a heartbeat; default 15 s
-	EffectLease   time.Duration // of an effect; default 1 min
+	EffectLease   time.Duration // of an effect that nobody holds on to; default 15 s
 	TagLease      time.Duration // of an image repository's tags; default 15 s
 	Host          string        // the embedded registry's: pushes to its images are known without it
 	PerRepository int           // builds of one repository that may run at a time; default 1
@@ -48,7 +48,7 @@ const day = 24 * time.Hour
 
 func (o Options) withDefaults() Options {
 	setDefault(&o.Lease, 15*time.Second)
-	setDefault(&o.EffectLease, time.Minute)
+	setDefault(&o.EffectLease, 15*time.Second)
 	setDefault(&o.TagLease, 15*time.Second)
 	setDefault(&o.PerRepository, 1)
 	setDefault(&o.MaxAttempts, 3)

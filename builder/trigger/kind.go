@@ -10,7 +10,12 @@ import (
 	"github.com/registry-build/registry-build/config"
 )
 
-// Kind fires triggers of one kind. Its methods may be called concurrently.
+// Kind fires triggers of one kind. Its methods may be called concurrently. One
+// that needs other than Options.Timeout for a call has a method
+//
+//	Timeout() time.Duration
+//
+// beside, which is asked before each call.
 type Kind interface {
 	// Action is one line that says what the trigger does: "webhook https://…".
 	// It never shows a secret.
@@ -26,8 +31,8 @@ type Kind interface {
 // Answer is what came of one call.
 type Answer struct {
 	Text string // the other side's answer, or how far it is
-	URL  string // what it made: a pull request, a commit
-	Memo string // Firing.Memo of the next call
+	URL  string // what it made: a pull request, a commit. People see it: no secret
+	Memo string // Firing.Memo of the next call; it is stored as it is: no secret
 	// Again > 0: it has begun and is not over; Fire is called again after
 	// this, which is no new attempt.
 	Again time.Duration

@@ -21,6 +21,7 @@ import (
 type fake struct {
 	got  Firing
 	fire func(ctx context.Context) (string, error)
+	more Answer // beside the text
 }
 
 func (f *fake) Action(config.Trigger) string { return "webhook https://example.com/s3cret" }
@@ -28,7 +29,8 @@ func (f *fake) Action(config.Trigger) string { return "webhook https://example.c
 func (f *fake) Fire(ctx context.Context, got Firing) (Answer, error) {
 	f.got = got
 	text, err := f.fire(ctx)
-	return Answer{Text: text}, err
+	f.more.Text = text
+	return f.more, err
 }
 
 func newSet(t *testing.T, k Kind) *Set {

@@ -25,22 +25,70 @@ local function name(ref)
 end
 local function by(commit, ref) return 'by ' .. string.sub(commit, 1, 6) .. ' on ' .. name(ref) end
 
+-- due returns the set in which an effect waits, and its topic: what is fired
+-- does not hold up what is told.
+local function due(member)
+  if string.sub(member, 1, 8) == 'trigger:' then return RB .. ':firing', 'firing' end
+  return RB .. ':outbox', 'outbox'
+end
+
 -- add_effect makes the effect due, or newer where it waits already. One that
 -- is leased or backs off keeps its time: its holder or its wait goes first.
 -- An urgent one ends the wait; while it is leased, its holder's next wait.
 local function add_effect(member, at, urgent)
   local effect, version = RB .. ':effect:' .. member, turn()
+  local set, topic = due(member)
   redis.call('HSET', effect, 'version', version)
   if not urgent then
-    if redis.call('ZADD', RB .. ':outbox', 'NX', at, member) == 0 then return end
+    if redis.call('ZADD', set, 'NX', at, member) == 0 then return end
   elseif redis.call('HEXISTS', effect, 'token') == 1 then
     redis.call('HSET', effect, 'urgent', version)
     return
   else
     redis.call('HDEL', effect, 'attempt')
-    redis.call('ZADD', RB .. ':outbox', at, member)
+    redis.call('ZADD', set, at, member)
   end
-  wake('outbox')
+  wake(topic)
+end
+
+-- end_effect drops an effect ('done'), unless it was added again meanwhile, or
+-- makes it due after a wait in ms ('retry'): at once where it became urgent
+-- meanwhile. false: the lease is somebody else's.
+local function end_effect(member, token, how, wait)
+  local effect, set, topic = RB .. ':effect:' .. member, due(member)
+  local e = redis.call('HMGET', effect, 'token', 'version', 'urgent')
+  if e[1] ~= token then return false end
+  if e[3] then
+    redis.call('HDEL', effect, 'token', 'attempt', 'urgent')
+    redis.call('ZADD', set, now(), member)
+  elseif how == 'retry' then
+    redis.call('HDEL', effect, 'token')
+    redis.call('ZADD', set, now() + wait, member)
+  elseif e[2] == string.match(e[1], '^%d+') then
+    redis.call('DEL', effect)
+    redis.call('ZREM', set, member)
+    return true
+  else
+    redis.call('HDEL', effect, 'token', 'attempt')
+    redis.call('ZADD', set, now(), member)
+  end
+  wake(topic)
+  return true
+end
+
+-- list_run keeps the state of a trigger of a build, and lists it: once, with
+-- some of what has expired forgotten.
+local function list_run(id, trigger, state, repo, keep)
+  local run, member = RB .. ':run:' .. id, id .. ':' .. trigger
+  local new = redis.call('HSET', run, trigger, state) == 1
+  redis.call('PEXPIRE', run, keep)
+  if not new then return end
+  for _, index in ipairs({RB .. ':runs', RB .. ':runs:' .. repo}) do
+    redis.call('ZADD', index, 0, member)
+    for _, old in ipairs(redis.call('ZRANGE', index, 0, 4)) do
+      if redis.call('EXISTS', RB .. ':run:' .. string.match(old, '^[^:]*')) == 0 then redis.call('ZREM', index, old) end
+    end
+  end
 end
 
 -- join puts the repository at the end of the rings of those levels where it

@@ -8,5 +8,10 @@ if not b[2] then return {-1, b[1]} end
 redis.call('DEL', build(ARGV[1]))
 redis.call('ZREM', RB .. ':builds', ARGV[1])
 redis.call('ZREM', RB .. ':builds:' .. b[3], ARGV[1])
+for _, name in ipairs(redis.call('HKEYS', RB .. ':run:' .. ARGV[1])) do
+  redis.call('ZREM', RB .. ':runs', ARGV[1] .. ':' .. name)
+  redis.call('ZREM', RB .. ':runs:' .. b[3], ARGV[1] .. ':' .. name)
+end
+redis.call('DEL', RB .. ':run:' .. ARGV[1])
 wake('build:' .. ARGV[1])
 return {1}
