@@ -19,9 +19,6 @@ import (
 	"github.com/registry-build/registry-build/builder/registry"
 	"github.com/registry-build/registry-build/builder/source"
 	"github.com/registry-build/registry-build/builder/store"
-	"github.com/registry-build/registry-build/builder/trigger"
-	"github.com/registry-build/registry-build/builder/trigger/guard"
-	"github.com/registry-build/registry-build/builder/trigger/webhook"
 	"github.com/registry-build/registry-build/config"
 	"github.com/registry-build/registry-build/handlers"
 	"github.com/registry-build/registry-build/handlers/forge"
@@ -149,19 +146,10 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	}
 
 	// What builds cause.
-	out, err := guard.New(guard.Options{AllowPrivate: cfg.Triggers.AllowPrivate, AllowHosts: cfg.Triggers.AllowHosts})
-	if err != nil {
-		return nil, err
-	}
-	hook, err := webhook.New(webhook.Options{
-		Vault: signingVault{signers{credentials}}, Guard: out, Registry: host,
-		BuildURL: func(id string) string { return at.url + "/builds/" + id }, Version: version,
-	})
-	if err != nil {
-		return nil, err
-	}
-	triggers, err := trigger.NewSet(trigger.Options{
-		Kinds: map[string]trigger.Kind{"webhook": hook}, Redact: hide.Redact, Log: log.With("room", "trigger"),
+	keys := vault{credentials, cfg.Policy}
+	triggers, err := newTriggers(triggerOptions{
+		config: cfg, vault: keys, hide: hide, registry: host,
+		buildURL: func(id string) string { return at.url + "/builds/" + id }, log: log.With("room", "trigger"),
 	})
 	if err != nil {
 		return nil, err
@@ -176,6 +164,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		dispatch: &builder.Dispatcher{
 			Inbox: records, Sources: sources, Forges: map[string]builder.Forge{github.Instance: hub}, Past: records, Positions: records,
 			Registry: cfg.Registry.Default, Policy: cfg.Policy, Timezone: cfg.Timezone,
+			Registrations: records, Operators: cfg.Operators, Triggers: triggers,
 			Merge:   map[string]bool{github.Instance: cfg.GitHub.PullRequests == config.PullMerge},
 			Suggest: map[string]bool{github.Instance: cfg.GitHub.Suggest},
 			Seed: func(ctx context.Context, repo builder.Repository) error {
@@ -187,7 +176,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		},
 		worker: &builder.Worker{
 			Queue: records, Leases: records, Inputs: records, Logs: records, Sources: sources, Solvers: solvers, Registry: images,
-			Logins:   lets,
+			Logins: lets, Vault: keys,
 			Triggers: triggers, Redactor: hide,
 			Name: name, Parallel: cfg.Limits.Concurrency, Host: host,
 			Timeout: cfg.Limits.BuildTimeout, MaxLost: cfg.Limits.MaxAttempts, Drain: drain, Log: log.With("room", "worker"),

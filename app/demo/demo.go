@@ -104,11 +104,20 @@ func (d *demo) configure() error {
 	return set.Run()
 }
 
+// settings are the operator's: what triggers may reach, and which credentials
+// the sample may use.
+const settings = `triggers:
+  allowHosts: [127.0.0.1]  # the receiver of this demonstration
+policy:
+  - repositories: [` + repository + `]
+    credentials: [audit-secret]
+`
+
 // start runs `up` and waits for its address.
 func (d *demo) start() (err error) {
 	began := time.Now()
 	d.Instance, err = instance.Start(d.ctx, instance.Options{
-		Program: d.program, Dir: d.dir, Settings: "triggers:\n  allowHosts: [127.0.0.1]  # the receiver of this demonstration\n",
+		Program: d.program, Dir: d.dir, Settings: settings,
 	})
 	if err != nil {
 		return err
