@@ -59,7 +59,7 @@ func checkSSHKey(s string) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &locked):
+	case errors.As(err, &locked), strings.Contains(s, "-----BEGIN ENCRYPTED PRIVATE KEY-----"):
 		return errors.New("is a key with a passphrase, and nobody is there to type it when a build needs the key; take it off a copy: cp KEY COPY && ssh-keygen -p -N '' -f COPY")
 	case strings.HasPrefix(s, "ssh-"), strings.HasPrefix(s, "ecdsa-"), strings.Contains(s, "PUBLIC KEY-----"):
 		return errors.New("is the public key; give the private one, which begins with -----BEGIN OPENSSH PRIVATE KEY-----")

@@ -123,6 +123,7 @@ func TestCheck(t *testing.T) {
 
 		"ssh key":    {builder.KindSSHKey, fields{"value": sshKey(t, "")}, ""},
 		"locked key": {builder.KindSSHKey, fields{"value": sshKey(t, "hunter2horse")}, "the value is a key with a passphrase, and nobody is there to type it when a build needs the key; take it off a copy: cp KEY COPY && ssh-keygen -p -N '' -f COPY"},
+		"locked too": {builder.KindSSHKey, fields{"value": "-----BEGIN ENCRYPTED PRIVATE KEY-----\naHVudGVyMmhvcnNl\n-----END ENCRYPTED PRIVATE KEY-----"}, "is a key with a passphrase"},
 		"public key": {builder.KindSSHKey, fields{"value": public}, "the value is the public key; give the private one"},
 		"putty":      {builder.KindSSHKey, fields{"value": "PuTTY-User-Key-File-3: ssh-ed25519 hunter2horse"}, "puttygen KEY.ppk -O private-openssh -o KEY"},
 		"no ssh key": {builder.KindSSHKey, fields{"value": "hunter2horse"}, "is no private key that can be read"},

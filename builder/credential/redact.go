@@ -2,6 +2,7 @@ package credential
 
 import (
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -10,10 +11,11 @@ import (
 const Mask = "***"
 
 // Redactor hides secrets in text: each value as it is, each of its lines of
-// at least 4 bytes, and its base64 (both alphabets, padded or not, wherever
-// it begins in a longer text), URL-encoded and JSON-escaped forms. Values of
-// less than 4 bytes are not hidden: they stand in every other word, so the
-// store refuses them. A Redactor never changes and may be used concurrently.
+// at least 4 bytes (of 8 inside PEM armour, which is not hidden itself), and
+// its base64 (both alphabets, padded or not, wherever it begins in a longer
+// text), URL-encoded and JSON-escaped forms. Values of less than 4 bytes are
+// not hidden: they stand in every other word, so the store refuses them. A
+// Redactor never changes and may be used concurrently.
 type Redactor struct {
 	auto *automaton // nil: nothing to hide
 }
@@ -58,6 +60,7 @@ func (r *Redactor) Writer(w io.Writer) io.WriteCloser {
 
 type writer struct {
 	auto *automaton
+	next func() *automaton // what to hide from now on; nil: always the same
 	w    io.Writer
 	at   int32  // where the automaton stands
 	held []byte // read, not written yet; between calls at most open[at] bytes
@@ -74,6 +77,11 @@ type span struct{ from, to int }
 const piece = 32 << 10
 
 func (w *writer) Write(p []byte) (int, error) {
+	if w.next != nil {
+		if auto := w.next(); auto != w.auto {
+			w.turn(auto)
+		}
+	}
 	if w.auto == nil && w.err == nil {
 		return w.w.Write(p)
 	}
@@ -87,6 +95,28 @@ func (w *writer) Write(p []byte) (int, error) {
 		n = end
 	}
 	return len(p), w.err
+}
+
+// turn goes on with other secrets. What is held is looked at again.
+func (w *writer) turn(auto *automaton) {
+	held, hide := w.held, w.hide
+	w.auto, w.at, w.held, w.hide = auto, 0, nil, nil
+	if auto == nil {
+		w.held, w.hide = held, hide
+		w.emit(len(held))
+		return
+	}
+	w.read(held)
+	hide = append(hide, w.hide...)
+	slices.SortFunc(hide, func(a, b span) int { return a.from - b.from })
+	w.hide = nil
+	for _, s := range hide {
+		if last := len(w.hide) - 1; last >= 0 && w.hide[last].to >= s.from {
+			w.hide[last].to = max(w.hide[last].to, s.to)
+			continue
+		}
+		w.hide = append(w.hide, s)
+	}
 }
 
 func (w *writer) Close() error {

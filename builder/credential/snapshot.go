@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -181,6 +182,22 @@ func (s *Store) Redactor(ctx context.Context, extra ...string) (*Redactor, error
 		return nil, err
 	}
 	return snap.redactor(extra), nil
+}
+
+// Writer is a Redactor's, and learns what is set while it is written to: a
+// credential may be younger than the log of the build that uses it. Where the
+// store cannot be read any more it hides what it knew.
+func (s *Store) Writer(ctx context.Context, w io.Writer, extra ...string) (io.WriteCloser, error) {
+	r, err := s.Redactor(ctx, extra...)
+	if err != nil {
+		return nil, err
+	}
+	return &writer{auto: r.auto, w: w, next: func() *automaton {
+		if now, err := s.Redactor(ctx, extra...); err == nil {
+			r = now
+		}
+		return r.auto
+	}}, nil
 }
 
 func (s *snapshot) redactor(extra []string) *Redactor {

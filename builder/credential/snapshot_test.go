@@ -27,7 +27,7 @@ func TestNothingIsReadTwice(t *testing.T) {
 		}
 		return r
 	}
-	if redactor() != redactor() {
+	if first, second := redactor(), redactor(); first != second {
 		t.Error("of an empty store two redactors are made")
 	}
 	if err := other.Set(t.Context(), signing("audit")); err != nil {
@@ -106,6 +106,51 @@ func TestFormerValuesStayHidden(t *testing.T) {
 		t.Fatal(err)
 	}
 	hides("first value, second value, third value", "***, ***, ***")
+}
+
+// What is set while a log is written is hidden from then on; what waits, and
+// what was hidden in part, stays hidden.
+func TestWriterLearns(t *testing.T) {
+	dir := t.TempDir()
+	server, person := open(t, dir), open(t, dir)
+	set := func(value string) {
+		t.Helper()
+		if err := person.Set(t.Context(), token("npm", value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b bytes.Buffer
+	w, err := server.Writer(t.Context(), &b, "our-own-token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ set, text string }{
+		{"", "first-value our-own-token "},
+		{"first-value", "first-value firs"},
+		{"second-value", "t-value second-val"},
+		{"third-value", "ue second-value-thi"},
+		{"overlap-our-own-", "rd-value overlap-our-own-tok"},
+		{"tokens-and-more", "ens-and-more."},
+	} {
+		if step.set != "" {
+			set(step.set)
+		}
+		if _, err := w.Write([]byte(step.text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(server.path(), []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte(" first-value")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if want := "first-value *** *** *** *** ***-*** ***. ***"; b.String() != want {
+		t.Errorf("got  %q\nwant %q", b.String(), want)
+	}
 }
 
 func TestCallersCannotChangeWhatIsKept(t *testing.T) {
