@@ -146,6 +146,10 @@ func (in *installation) login() error {
 
 // get asks the API.
 func (in *installation) get(ctx context.Context, path string, into any) error {
+	return get(ctx, in.Instance, path, into)
+}
+
+func get(ctx context.Context, in *instance.Instance, path string, into any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, in.URL+path, nil)
 	if err != nil {
 		return err

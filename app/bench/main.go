@@ -26,7 +26,7 @@ func main() {
 	flag.StringVar(&o.program, "program", "bin/registry-build", "the program to measure")
 	flag.StringVar(&o.tools, "tools", "bin", "the folder of buildctl and buildkitd")
 	flag.IntVar(&o.rounds, "rounds", 7, "measurements of each side, at least 5")
-	flag.StringVar(&o.only, "only", "", "measure only this: source, push, promotion, intake, queued or triggers")
+	flag.StringVar(&o.only, "only", "", "measure only this: source, push, promotion, intake, queued, rollout or triggers")
 	flag.BoolVar(&o.keep, "keep", false, "keep the folder with logs and repositories")
 	flag.BoolVar(&o.steps, "steps", false, "show BuildKit's steps of every measurement, to find where time goes")
 	flag.Parse()
@@ -63,7 +63,7 @@ func bench(ctx context.Context, o options) (err error) {
 	defer func() { err = errors.Join(err, in.close(o.keep)) }()
 	in.showSteps = o.steps
 	var rows []row
-	for _, s := range []scene{{"source", measureSource}, {"push", measurePush}, {"promotion", measurePromotion}, {"intake", measureIntake}, {"queued", measureQueued}, {"triggers", measureBurst}} {
+	for _, s := range []scene{{"source", measureSource}, {"push", measurePush}, {"promotion", measurePromotion}, {"intake", measureIntake}, {"queued", measureQueued}, {"rollout", measureRollout}, {"triggers", measureBurst}} {
 		if o.only != "" && o.only != s.name {
 			continue
 		}
@@ -74,7 +74,7 @@ func bench(ctx context.Context, o options) (err error) {
 		rows = append(rows, got...)
 	}
 	if len(rows) == 0 {
-		return fmt.Errorf("-only %q: there is source, push, promotion, intake, queued and triggers", o.only)
+		return fmt.Errorf("-only %q: there is source, push, promotion, intake, queued, rollout and triggers", o.only)
 	}
 	fmt.Println()
 	printTable(os.Stdout, rows)
