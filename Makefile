@@ -29,12 +29,12 @@ bin/buildkitd bin/buildctl: go.sum
 	  -o $@ github.com/moby/buildkit/cmd/$(@F)
 	@touch $@
 
-kube: bin/etcd bin/kube-apiserver bin/kube-controller-manager ## a Kubernetes control plane for the tests (7 minutes, once)
+kube: bin/etcd bin/kube-apiserver bin/kube-controller-manager bin/kubectl ## a Kubernetes control plane for the tests (8 minutes, once)
 
 # Tools of a module of their own: Kubernetes pins all that it is made from.
 # Without a version of its own an API server takes itself for 0.0.
 KUBE := builder/trigger/kubernetes/testdata
-bin/kube-apiserver bin/kube-controller-manager: $(KUBE)/go.sum
+bin/kube-apiserver bin/kube-controller-manager bin/kubectl: $(KUBE)/go.sum
 	v=$$(go list -C $(KUBE) -m -f '{{.Version}}' k8s.io/kubernetes); IFS=.; set -- $${v#v}; \
 	p=k8s.io/component-base/version; \
 	$(subst go build,go build -C $(KUBE),$(GOBUILD)) -o $(CURDIR)/$@ \

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 
 	"github.com/registry-build/registry-build/builder/trigger"
 	"github.com/registry-build/registry-build/config"
@@ -150,9 +151,10 @@ func (u *update) newPods(ctx context.Context, w *workload, image string) ([]pod,
 	return pods, nil
 }
 
-// send makes one request; client-go would repeat it for a while.
+// send makes one request; client-go would repeat it for a while, and log what
+// it returns as well.
 func send(ctx context.Context, r *rest.Request) ([]byte, error) {
-	result := r.MaxRetries(0).Do(ctx)
+	result := r.MaxRetries(0).Do(klog.NewContext(ctx, klog.Logger{}))
 	if err := result.Error(); err != nil {
 		return nil, err
 	}

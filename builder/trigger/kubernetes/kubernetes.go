@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/agext/levenshtein"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/builder/trigger"
@@ -112,6 +113,11 @@ func (k *Kind) update(f trigger.Firing) (*update, error) {
 	if resourceOf(t.Kind).name == "" {
 		return nil, fmt.Errorf("there is no kind of workload %q; write deployment, statefulSet, daemonSet or cronJob", t.Kind)
 	}
+	for _, name := range []string{t.Namespace, t.Name} { // of a build file that another version read
+		if len(validation.IsDNS1123Subdomain(name)) > 0 {
+			return nil, fmt.Errorf("%q cannot be a workload's name or its namespace: small letters and digits, with - or . between them", name)
+		}
+	}
 	i := slices.IndexFunc(k.o.Clusters, func(c config.Cluster) bool { return c.Name == t.Cluster })
 	if i < 0 {
 		return nil, k.unknownCluster(t.Cluster)
@@ -135,10 +141,11 @@ func (k *Kind) unknownCluster(name string) error {
 			best, distance = c.Name, d
 		}
 	}
+	hint := "this server has " + strings.Join(names, ", ")
 	if best != "" {
-		return fmt.Errorf("there is no cluster %q; did you mean %q?", name, best)
+		hint = fmt.Sprintf("did you mean %q?", best)
 	}
-	return fmt.Errorf("there is no cluster %q; this server has %s", name, strings.Join(names, ", "))
+	return fmt.Errorf("there is no cluster %q; %s", name, hint)
 }
 
 // run begins, or goes on where the call before has stopped.

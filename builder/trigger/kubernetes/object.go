@@ -142,7 +142,7 @@ func (w *workload) setBy(kind config.WorkloadKind, name string) string {
 		if entry.FieldsV1 == nil || entry.Time == nil || !entry.Time.After(at) && by != "" {
 			continue
 		}
-		if owns(entry.FieldsV1.Raw, path) {
+		if owns(entry.FieldsV1.GetRawBytes(), path) {
 			by, at = entry.Manager, entry.Time.Time
 		}
 	}

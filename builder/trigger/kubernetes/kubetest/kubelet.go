@@ -9,6 +9,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
 )
 
 // PodState is how a pod fares.
@@ -30,7 +31,7 @@ type Kubelet struct {
 func (c *Cluster) Kubelet(t testing.TB, namespace string) *Kubelet {
 	t.Helper()
 	k := &Kubelet{states: map[string]PodState{}, other: PodState{Ready: true}}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), klog.Logger{}))
 	var wg sync.WaitGroup
 	pods := c.of(t, "Pod", namespace)
 	wg.Go(func() {

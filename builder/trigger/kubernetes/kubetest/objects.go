@@ -1,8 +1,9 @@
 package kubetest
 
 import (
-	"encoding/json"
-	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -93,77 +94,36 @@ func (c *Cluster) Patch(t testing.TB, manager, kind, namespace, name, text strin
 	return o
 }
 
-// Undo does what `kubectl rollout undo` does: it brings the pod template and
-// the annotations of the revision before back.
-func (c *Cluster) Undo(t testing.TB, namespace, deployment string) {
+// Kubectl runs kubectl as whoever the kubeconfig is for, and returns what it
+// prints.
+func (c *Cluster) Kubectl(t testing.TB, kubeconfig string, args ...string) string {
 	t.Helper()
-	const revision = "deployment.kubernetes.io/revision"
-	d := c.Get(t, "Deployment", namespace, deployment)
-	sets, err := c.of(t, "ReplicaSet", namespace).List(t.Context(), metav1.ListOptions{})
+	kubectl, err := find("kubectl")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var before *unstructured.Unstructured
-	for i := range sets.Items {
-		s := &sets.Items[i]
-		if s.GetAnnotations()[revision] != d.GetAnnotations()[revision] && metav1.IsControlledBy(s, d) &&
-			(before == nil || before.GetAnnotations()[revision] < s.GetAnnotations()[revision]) {
-			before = s
-		}
-	}
-	if before == nil {
-		t.Fatal("there is no revision before")
-	}
-	template, _, err := unstructured.NestedMap(before.Object, "spec", "template")
+	out, err := c.As(t, kubeconfig, kubectl, args...).CombinedOutput()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	unstructured.RemoveNestedField(template, "metadata", "labels", "pod-template-hash")
-	annotations := before.GetAnnotations()
-	annotations[revision] = d.GetAnnotations()[revision]
-	body, err := json.Marshal([]map[string]any{
-		{"op": "replace", "path": "/spec/template", "value": template},
-		{"op": "replace", "path": "/metadata/annotations", "value": annotations},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.of(t, "Deployment", namespace).Patch(t.Context(), deployment, types.JSONPatchType, body,
-		metav1.PatchOptions{FieldManager: "kubectl-rollout"}); err != nil {
-		t.Fatalf("undo: %v", err)
-	}
+	return string(out)
 }
 
-// Token returns a kubeconfig for the service account, good for an hour.
-func (c *Cluster) Token(t testing.TB, namespace, account string) string {
+// As is a command that finds kubectl, which is whoever the kubeconfig is for.
+func (c *Cluster) As(t testing.TB, kubeconfig, command string, args ...string) *exec.Cmd {
 	t.Helper()
-	body, err := c.rest.Post().AbsPath("/api/v1").Namespace(namespace).Resource("serviceaccounts").Name(account).SubResource("token").
-		SetHeader("Content-Type", "application/json").
-		Body([]byte(`{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"expirationSeconds":3600}}`)).DoRaw(t.Context())
+	kubectl, err := find("kubectl")
 	if err != nil {
-		t.Fatalf("token of %s: %v: %s", account, err, body)
+		t.Fatal(err)
 	}
-	var made struct {
-		Status struct {
-			Token string `json:"token"`
-		} `json:"status"`
+	home := t.TempDir()
+	file := filepath.Join(home, "kubeconfig")
+	if err := os.WriteFile(file, []byte(kubeconfig), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if err := json.Unmarshal(body, &made); err != nil || made.Status.Token == "" {
-		t.Fatalf("token of %s: %v: %s", account, err, body)
-	}
-	return c.kubeconfig(made.Status.Token, namespace)
-}
-
-// SecretToken returns a kubeconfig for the service account's Secret, as
-// somebody makes it by hand.
-func (c *Cluster) SecretToken(t testing.TB, namespace, secret string) string {
-	t.Helper()
-	var token []byte
-	Await(t, "the secret's token", func() bool {
-		data, _, _ := unstructured.NestedString(c.Get(t, "Secret", namespace, secret).Object, "data", "token")
-		return json.Unmarshal(fmt.Appendf(nil, "%q", data), &token) == nil && len(token) > 0
-	})
-	return c.kubeconfig(string(token), namespace)
+	cmd := exec.CommandContext(t.Context(), command, args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+file, "HOME="+home, "PATH="+filepath.Dir(kubectl)+":"+os.Getenv("PATH"))
+	return cmd
 }
 
 // Await polls until the condition holds, and fails the test after a minute.
