@@ -86,7 +86,7 @@ func (p *planner) mayUse(image string, secrets []config.Secret, keys []config.SS
 func (p *planner) willFail(triggers []config.Trigger) (warnings []string) {
 	for _, t := range triggers {
 		name := t.Credential()
-		if name == "" || t.Operator {
+		if name == "" {
 			continue
 		}
 		if err := MayUse(p.Policy, p.names(), name); err != nil {

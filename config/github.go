@@ -26,6 +26,7 @@ type GitHub struct {
 	Suggest      bool     // tell a repository once that it has a Dockerfile and no build file
 	Bots         []string // logins whose comments are commands although they are bots
 	Deployments  bool     // show what triggers roll out as GitHub deployments
+	GitOps       bool     // let gitops triggers write to repositories that the app is installed in
 }
 
 // Show says how results are shown on a commit.
@@ -78,6 +79,7 @@ func (r *reader) github(v *yaml.Node, g *GitHub) {
 		},
 		"suggest":     func(v *yaml.Node) { g.Suggest, _ = r.boolean(v, "suggest") },
 		"deployments": func(v *yaml.Node) { g.Deployments, _ = r.boolean(v, "deployments") },
+		"gitops":      func(v *yaml.Node) { g.GitOps, _ = r.boolean(v, "gitops") },
 		"bots":        func(v *yaml.Node) { g.Bots = r.checkedList(v, "bots", `["renovate[bot]"]`, checkLogin) },
 	})
 	if !ok {
