@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
 )
 
 // numbers in addresses, commits among them.
@@ -29,6 +30,8 @@ func TestCallsHaveTheLeastPermissions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	_, err := rig.repo.Push(githubtest.Push{Branch: "gitops", Files: map[string]string{"x": "y"}})
+	must(err)
 	for _, state := range []builder.State{builder.Queued, builder.Running, builder.Succeeded} {
 		rig.tell(rig.build(state, nil))
 	}
@@ -48,6 +51,11 @@ func TestCallsHaveTheLeastPermissions(t *testing.T) {
 	must(err)
 	_, err = rig.Find(ctx, "acme/shop")
 	must(err)
+	rig.Config.GitOps = true
+	for _, title := range []string{"one", "two"} {
+		_, err = rig.OpenPull(ctx, repo, "gitops", "main", title, "")
+		must(err)
+	}
 
 	calls := map[string]string{}
 	for _, r := range rig.gh.Requests("") {
@@ -72,6 +80,7 @@ func TestCallsHaveTheLeastPermissions(t *testing.T) {
 	want := map[string]string{
 		"GET /repos/acme/shop/branches/main":                "contents read",
 		"GET /repos/acme/shop/collaborators/ada/permission": "",
+		"GET /repos/acme/shop/pulls":                        "pull_requests write",
 		"GET /repos/acme/shop/pulls/N":                      "pull_requests read",
 		"GET /repositories/N":                               "contents read or ",
 		"PATCH /repos/acme/shop/check-runs/N":               "checks write",
@@ -82,6 +91,8 @@ func TestCallsHaveTheLeastPermissions(t *testing.T) {
 		"POST /repos/acme/shop/deployments/N/statuses":      "deployments write",
 		"POST /repos/acme/shop/issues/N/comments":           "pull_requests write",
 		"POST /repos/acme/shop/issues/comments/N/reactions": "issues write, pull_requests write",
+		"PATCH /repos/acme/shop/pulls/N":                    "pull_requests write",
+		"POST /repos/acme/shop/pulls":                       "pull_requests write",
 		"POST /repos/acme/shop/statuses/N":                  "statuses write",
 	}
 	if diff := cmp.Diff(want, calls); diff != "" {

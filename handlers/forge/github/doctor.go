@@ -57,7 +57,7 @@ func (a *App) Doctor(ctx context.Context, m Manifest, address string) []Finding 
 	}
 	settings := a.settings(app)
 	found := []Finding{{What: fmt.Sprintf("GitHub knows the app %s (%d) by its key", app.Slug, app.ID)}, {What: "the clocks agree"}}
-	found = append(found, missingRights(m.Permissions(a.Config.Deployments), app.Permissions, settings+"/permissions")...)
+	found = append(found, missingRights(m.Permissions(a.Config), app.Permissions, settings+"/permissions")...)
 	found = append(found, missingEvents(m.Manifest.DefaultEvents, app.Events, settings+"/permissions")...)
 	found = append(found, a.hook(ctx, client, address, settings)...)
 	found = append(found, a.lastDeliveries(ctx, client, settings+"/advanced")...)
@@ -237,7 +237,7 @@ func (a *App) installations(ctx context.Context, client *github.Client, m Manife
 			found = append(found, Finding{What: owner + " has suspended the installation", Mend: "an owner lifts that at " + in.HTMLURL})
 			continue
 		}
-		for _, f := range missingRights(m.Permissions(a.Config.Deployments), in.Permissions, in.HTMLURL) {
+		for _, f := range missingRights(m.Permissions(a.Config), in.Permissions, in.HTMLURL) {
 			if f.Mend != "" {
 				found = append(found, Finding{What: "at " + owner + " " + f.What, Mend: "an owner accepts the new permissions at " + in.HTMLURL})
 			} else {

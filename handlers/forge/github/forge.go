@@ -29,6 +29,11 @@ func (a *App) Origin(ctx context.Context, repo builder.Repository) (builder.Orig
 	if err != nil {
 		return builder.Origin{}, err
 	}
+	return a.origin(ctx, d, repo)
+}
+
+// origin is the repository behind a door, as git speaks to it.
+func (a *App) origin(ctx context.Context, d *door, repo builder.Repository) (builder.Origin, error) {
 	// Git follows no redirect with the token, so the name has to be right. A
 	// record that knows another one is older, or newer.
 	if !strings.EqualFold(d.fullName(), repo.FullName()) || d.nameAge() > nameHolds {

@@ -1,6 +1,7 @@
 package github
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/config"
 )
 
 // Manifest is what GitHub makes the app from, and why it needs what it asks
@@ -30,8 +32,10 @@ type Manifest struct {
 		DefaultPermissions    map[string]string `json:"default_permissions"`
 		DefaultEvents         []string          `json:"default_events"`
 	} `json:"manifest"`
+	// Why has the reason of each permission by its name; "NAME: LEVEL" is that
+	// of one that a setting raises to the level.
 	Why   map[string]string `json:"why"`
-	Later map[string]string `json:"later"`
+	Later map[string]string `json:"later"` // what a setting adds, or raises
 }
 
 type hookAttributes struct {
@@ -50,32 +54,39 @@ func ParseManifest(data []byte) (Manifest, error) {
 
 // filled is the manifest for an installation at the address, as GitHub takes
 // it. https://docs.github.com/en/apps/sharing-github-apps/registering-a-github-app-from-a-manifest
-func (m Manifest) filled(address, name string, deployments bool) (string, error) {
+func (m Manifest) filled(address, name string, settings config.GitHub) (string, error) {
 	form := m.Manifest
 	form.Name, form.URL = name, address
 	form.HookAttributes = &hookAttributes{URL: address + "/hooks/" + Instance, Active: true}
 	form.RedirectURL = address + pathCreated
 	form.CallbackURLs = []string{address + pathInstalled}
-	form.DefaultPermissions = m.Permissions(deployments)
+	form.DefaultPermissions = m.Permissions(settings)
 	text, err := json.Marshal(form)
 	return string(text), err
 }
 
-// Permissions are those that the app asks for.
-func (m Manifest) Permissions(deployments bool) map[string]string {
+// Permissions are those that the app asks for with these settings.
+func (m Manifest) Permissions(settings config.GitHub) map[string]string {
 	all := maps.Clone(m.Manifest.DefaultPermissions)
-	if deployments {
-		maps.Copy(all, m.Later)
+	for name, on := range map[string]bool{"deployments": settings.Deployments, "contents": settings.GitOps} {
+		if on {
+			all[name] = m.Later[name]
+		}
 	}
 	return all
 }
 
+// why is the reason for a permission.
+func (m Manifest) why(name, level string) string {
+	return strings.TrimPrefix(cmp.Or(m.Why[name+": "+level], m.Why[name]), level+": ")
+}
+
 // reasons are the permissions with why they are needed, for people.
-func (m Manifest) reasons(deployments bool) []reason {
-	all := m.Permissions(deployments)
+func (m Manifest) reasons(settings config.GitHub) []reason {
+	all := m.Permissions(settings)
 	var list []reason
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		list = append(list, reason{name, all[name], strings.TrimPrefix(m.Why[name], all[name]+": ")})
+		list = append(list, reason{name, all[name], m.why(name, all[name])})
 	}
 	return list
 }

@@ -1,6 +1,7 @@
 package github
 
 import (
+	"cmp"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -9,7 +10,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/registry-build/registry-build/config"
 )
+
+// everything is every setting that asks for a permission of its own.
+var everything = config.GitHub{Deployments: true, GitOps: true}
 
 // needsInSource are the permissions that the sources of this folder name in
 // need literals, with where.
@@ -77,7 +83,7 @@ func constant(e ast.Expr) (string, bool) {
 // TestManifestCoversWhatIsCalled: an app that is made from the manifest may do
 // all that we do, and nothing that we do not.
 func TestManifestCoversWhatIsCalled(t *testing.T) {
-	asked := ourManifest(t).Permissions(true)
+	asked := ourManifest(t).Permissions(everything)
 	// Not for calls: GitHub gives metadata, and delivers merge groups only
 	// with merge_queues.
 	used := map[string]string{"merge_queues": "read"}
@@ -148,19 +154,21 @@ func eventsInSource(t *testing.T) map[string]bool {
 // TestManifestSaysWhy: each permission has a reason that begins with its access.
 func TestManifestSaysWhy(t *testing.T) {
 	m := ourManifest(t)
-	asked := m.Permissions(true)
+	asked := m.Permissions(everything)
 	for name, level := range asked {
-		if why := m.Why[name]; !strings.HasPrefix(why, level+": ") || len(why) < 30 {
+		if why := m.why(name, level); strings.Contains(why, level+": ") || len(why) < 30 {
 			t.Errorf("%s: %s is needed because %q", name, level, why)
 		}
 	}
-	for name := range m.Why {
-		if asked[name] == "" {
-			t.Errorf("there is a reason for %s, which is not asked for", name)
+	for key, why := range m.Why {
+		name, raised, _ := strings.Cut(key, ": ")
+		level := cmp.Or(raised, m.Manifest.DefaultPermissions[name], m.Later[name])
+		if asked[name] == "" || raised != "" && m.Later[name] != raised || !strings.HasPrefix(why, level+": ") {
+			t.Errorf("the reason for %s is %q, and %q is asked for", key, why, level)
 		}
 	}
-	for name := range m.Later {
-		if m.Manifest.DefaultPermissions[name] != "" {
+	for name, level := range m.Later {
+		if m.Manifest.DefaultPermissions[name] == level {
 			t.Errorf("%s is asked for from the beginning", name)
 		}
 	}

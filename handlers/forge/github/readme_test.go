@@ -50,7 +50,11 @@ func TestReadmeManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, level := range file.Later {
-		file.Manifest.DefaultPermissions[name] = level
+		if before := file.Manifest.DefaultPermissions[name]; before == "" {
+			file.Manifest.DefaultPermissions[name] = level
+		} else if !strings.Contains(readme, "; "+level+" with `forges.github.") {
+			t.Errorf("the README lacks what raises %s to %s", name, level)
+		}
 	}
 	rows := strings.Count(readme[strings.Index(readme, "### Permissions"):strings.Index(readme, "### Events")], "\n| `")
 	if rows != len(file.Manifest.DefaultPermissions) {

@@ -86,7 +86,7 @@ func (s *Setup) setup(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	manifest, err := s.Manifest.filled(s.URL(), "registry-build-"+state[:4], s.App.Config.Deployments)
+	manifest, err := s.Manifest.filled(s.URL(), "registry-build-"+state[:4], s.App.Config)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -98,7 +98,7 @@ func (s *Setup) setup(w http.ResponseWriter, r *http.Request) {
 	s.write(w, http.StatusOK, "setup", map[string]any{
 		"GitHub": s.App.Config.URL, "Unreachable": s.App.Reachable(s.URL()), "Key": r.URL.Query().Get("key"), "Organization": organization,
 		"Action": action + "?state=" + state, "Manifest": manifest,
-		"Reasons": s.Manifest.reasons(s.App.Config.Deployments), "Hook": s.URL() + "/hooks/" + Instance,
+		"Reasons": s.Manifest.reasons(s.App.Config), "Hook": s.URL() + "/hooks/" + Instance,
 	})
 }
 

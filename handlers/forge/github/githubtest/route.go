@@ -81,6 +81,8 @@ var routes = map[string]route{
 	"GET /repos/{owner}/{repo}/check-suites/{check_suite_id}/check-runs": {onRepo, "checks:read", (*Server).listSuiteChecks},
 
 	"GET /repos/{owner}/{repo}/pulls":                     {onRepo, "pull_requests:read", (*Server).listPulls},
+	"POST /repos/{owner}/{repo}/pulls":                    {onRepo, "pull_requests:write", (*Server).createPull},
+	"PATCH /repos/{owner}/{repo}/pulls/{pull_number}":     {onRepo, "pull_requests:write", (*Server).updatePull},
 	"GET /repos/{owner}/{repo}/pulls/{pull_number}":       {onRepo, "pull_requests:read", (*Server).getPull},
 	"GET /repos/{owner}/{repo}/pulls/{pull_number}/files": {onRepo, "pull_requests:read", (*Server).pullFiles},
 
