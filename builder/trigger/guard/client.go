@@ -23,8 +23,8 @@ const (
 	// dialled, and serves only its own host and port, whatever the name
 	// resolves to meanwhile.
 	idleFor     = 30 * time.Second
-	idlePerHost = 8
-	idle        = 128
+	idlePerHost = 32 // a burst to one receiver must not dial anew for each
+	idle        = 256
 )
 
 // Client speaks HTTP within the guard's rules. Its requests pass no proxy,

@@ -92,6 +92,12 @@ func serve(t *testing.T, h http.HandlerFunc) *httptest.Server {
 }
 
 func TestContract(t *testing.T) {
+	for _, format := range []config.WebhookFormat{config.FormatNative, config.FormatCloudEvents, config.FormatDockerHub} {
+		t.Run(string(format), func(t *testing.T) { contract(t, format) })
+	}
+}
+
+func contract(t *testing.T, format config.WebhookFormat) {
 	triggertest.Run(t, func(t *testing.T) triggertest.Subject {
 		var (
 			mu   sync.Mutex
@@ -117,8 +123,10 @@ func TestContract(t *testing.T) {
 			}
 		})
 		t.Cleanup(func() { close(ended) })
+		tr := hook(s.URL + "/hook?key=query-secret")
+		tr.Webhook.Format = format
 		return triggertest.Subject{
-			Kind: newKind(t, Options{}), Trigger: hook(s.URL + "/hook?key=query-secret"), Secret: secret,
+			Kind: newKind(t, Options{}), Trigger: tr, Secret: secret,
 			Peer: func(m triggertest.Mood) { mu.Lock(); defer mu.Unlock(); mood = m },
 			Seen: func() []string { mu.Lock(); defer mu.Unlock(); return append([]string(nil), seen...) },
 		}
