@@ -101,18 +101,20 @@ func TestWhatIsMissing(t *testing.T) {
 		options func(*kubernetes.Options)
 		want    string
 	}{
-		"workload":        {change: func(f *trigger.Firing) { f.Trigger.Kubernetes.Name = "web" }, want: `there is no deployment "web" in namespace ` + ns + " of cluster prod"},
-		"of that kind":    {change: func(f *trigger.Firing) { f.Trigger.Kubernetes.Kind = config.DaemonSet }, want: `there is no daemonset "api"`},
-		"namespace":       {change: func(f *trigger.Firing) { f.Trigger.Kubernetes.Namespace = "nowhere" }, want: `there is no namespace "nowhere" in cluster prod`},
-		"container":       {change: func(f *trigger.Firing) { f.Trigger.Kubernetes.Container = "web" }, want: `has no container "web"; it has api`},
-		"a strange name":  {change: func(f *trigger.Firing) { f.Trigger.Kubernetes.Name = "../../pods" }, want: `"../../pods" cannot be a workload's name`},
-		"an unknown kind": {change: func(f *trigger.Firing) { f.Trigger.Kubernetes.Kind = "job" }, want: `no kind of workload "job"`},
-		"of another kind": {change: func(f *trigger.Firing) { f.Trigger.Kubernetes = nil }, want: `trigger "prod" updates no Kubernetes workload`},
-		"an image":        {change: func(f *trigger.Firing) { f.Record.State, f.Record.Digest = builder.Failed, "" }, want: "the build failed and has no image"},
-		"cluster":         {options: clusters("production", "test"), want: `no cluster "prod"; this server has production, test`},
-		"cluster, nearly": {options: clusters("prd"), want: `no cluster "prod"; did you mean "prd"?`},
-		"all clusters":    {options: clusters(), want: "this server has none"},
-		"credential":      {options: func(o *kubernetes.Options) { o.Vault = vault{} }, want: "cluster prod: there is no credential prod-cluster; set it"},
+		"workload":            {change: func(f *trigger.Firing) { f.Trigger.Kubernetes.Name = "web" }, want: `there is no deployment "web" in namespace ` + ns + " of cluster prod"},
+		"of that kind":        {change: func(f *trigger.Firing) { f.Trigger.Kubernetes.Kind = config.DaemonSet }, want: `there is no daemonset "api"`},
+		"namespace":           {change: func(f *trigger.Firing) { f.Trigger.Kubernetes.Namespace = "nowhere" }, want: `there is no namespace "nowhere" in cluster prod`},
+		"container":           {change: func(f *trigger.Firing) { f.Trigger.Kubernetes.Container = "web" }, want: `has no container "web"; it has api`},
+		"a strange name":      {change: func(f *trigger.Firing) { f.Trigger.Kubernetes.Name = "../../pods" }, want: `"../../pods" cannot be a workload's name`},
+		"an unknown kind":     {change: func(f *trigger.Firing) { f.Trigger.Kubernetes.Kind = "job" }, want: `no kind of workload "job"`},
+		"of another kind":     {change: func(f *trigger.Firing) { f.Trigger.Kubernetes = nil }, want: `trigger "prod" updates no Kubernetes workload`},
+		"an image":            {change: func(f *trigger.Firing) { f.Record.State, f.Record.Digest = builder.Failed, "" }, want: "the build failed and has no image"},
+		"a registry":          {options: func(o *kubernetes.Options) { o.Registry = "" }, want: "image acme/api has no registry's name"},
+		"a cluster around us": {options: func(o *kubernetes.Options) { o.Clusters = []config.Cluster{{Name: "prod", InCluster: true}} }, want: "this server does not run in a cluster"},
+		"cluster":             {options: clusters("production", "test"), want: `no cluster "prod"; this server has production, test`},
+		"cluster, nearly":     {options: clusters("prd"), want: `no cluster "prod"; did you mean "prd"?`},
+		"all clusters":        {options: clusters(), want: "this server has none"},
+		"credential":          {options: func(o *kubernetes.Options) { o.Vault = vault{} }, want: "cluster prod: there is no credential prod-cluster; set it"},
 		"context": {options: func(o *kubernetes.Options) {
 			o.Clusters = []config.Cluster{{Name: "prod", Kubeconfig: "prod-cluster", Context: "x"}}
 		}, want: `kubeconfig prod-cluster has no context "x"`},

@@ -122,7 +122,13 @@ func (k *Kind) update(f trigger.Firing) (*update, error) {
 	if i < 0 {
 		return nil, k.unknownCluster(t.Cluster)
 	}
-	image := builder.FullDestination(k.o.Registry, f.Record.Destination)
+	image := f.Record.Destination
+	if k.o.Registry != "" {
+		image = builder.FullDestination(k.o.Registry, image)
+	}
+	if host, _, _ := strings.Cut(image, "/"); !strings.ContainsAny(host, ".:") && host != "localhost" {
+		return nil, fmt.Errorf("image %s has no registry's name, so a cluster would look for it elsewhere; this server lacks the address of its own registry", image)
+	}
 	if len(f.Tags) > 0 {
 		image += ":" + f.Tags[0]
 	}

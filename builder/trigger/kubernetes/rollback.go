@@ -47,6 +47,9 @@ func (u *update) rollBackOnce(ctx context.Context, m memo) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := u.allowed(w); err != nil {
+		return "", err
+	}
 	c, err := w.container(u.t)
 	if err != nil {
 		return "", err
