@@ -237,7 +237,7 @@ func (l *ledger) Positions(ctx context.Context, repository string, tags []string
 	defer l.mu.Unlock()
 	found := map[string]builder.Position{}
 	for _, tag := range tags {
-		if p, ok := l.positions[repository+":"+tag]; ok {
+		if p, ok := l.positions[repository+":"+tag]; ok && p != (builder.Position{Digest: p.Digest}) {
 			found[tag] = p
 		}
 	}
