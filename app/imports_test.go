@@ -20,7 +20,7 @@ const module = "github.com/registry-build/registry-build"
 var house = map[string][]string{
 	".":            {"app"},
 	"manifests":    {},
-	"app":          {"manifests", "handlers", "handlers/oci", "handlers/page", "handlers/forge", "handlers/forge/github", "handlers/forge/plaingit", "builder", "builder/buildkit", "builder/source", "builder/registry", "builder/store", "builder/credential", "builder/trigger", "builder/trigger/guard", "builder/trigger/webhook", "builder/trigger/chat", "builder/trigger/kubernetes", "config"},
+	"app":          {"manifests", "handlers", "handlers/oci", "handlers/page", "handlers/forge", "handlers/forge/github", "handlers/forge/plaingit", "builder", "builder/buildkit", "builder/source", "builder/registry", "builder/store", "builder/credential", "builder/trigger", "builder/trigger/guard", "builder/trigger/webhook", "builder/trigger/chat", "builder/trigger/gitops", "builder/trigger/kubernetes", "config"},
 	"app/demo":     {"app/instance", "handlers", "builder/trigger/webhook"},
 	"app/bench":    {"app/instance", "handlers", "handlers/forge/github/githubtest", "builder", "builder/trigger/kubernetes/kubetest"},
 	"app/instance": {},
