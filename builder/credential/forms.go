@@ -45,27 +45,23 @@ func wholeForms(value string) []string {
 }
 
 // lineForms are the lines of a value that has several. The armour of a PEM
-// block is no secret and stands in many a log; what it holds is one, with its
-// line breaks and without.
+// block is no secret and stands in many a log; what it holds is one. Without
+// their line breaks the lines touch, and so are hidden as one.
 func lineForms(value string) []string {
 	value = strings.TrimSpace(value)
 	if !strings.Contains(value, "\n") {
 		return nil
 	}
 	var out []string
-	var block strings.Builder
 	inside := false
 	for line := range strings.SplitSeq(value, "\n") {
 		line = strings.TrimSpace(line)
 		switch {
 		case strings.HasPrefix(line, "-----BEGIN ") && strings.HasSuffix(line, "-----"):
 			inside = true
-			block.Reset()
 		case strings.HasPrefix(line, "-----END ") && strings.HasSuffix(line, "-----"):
 			inside = false
-			out = atLeast(out, leastBlock, block.String())
 		case inside:
-			block.WriteString(line)
 			out = atLeast(out, leastBlock, line)
 		default:
 			out = atLeast(out, shortest, line)

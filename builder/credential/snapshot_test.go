@@ -130,7 +130,8 @@ func TestWriterLearns(t *testing.T) {
 		{"second-value", "t-value second-val"},
 		{"third-value", "ue second-value-thi"},
 		{"overlap-our-own-", "rd-value overlap-our-own-tok"},
-		{"tokens-and-more", "ens-and-more."},
+		{"tokens-and-more", "ens-and-more. overlap-our-own-tok"},
+		{"another-value", " x"}, // what began before it waits is hidden still
 	} {
 		if step.set != "" {
 			set(step.set)
@@ -148,7 +149,7 @@ func TestWriterLearns(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if want := "first-value *** *** *** *** ***-*** ***. ***"; b.String() != want {
+	if want := "first-value *** *** *** *** ***-*** ***. ***tok x ***"; b.String() != want {
 		t.Errorf("got  %q\nwant %q", b.String(), want)
 	}
 }
