@@ -207,31 +207,6 @@ func deleteCommand(s streams) *cobra.Command {
 	return c
 }
 
-func triggersCommand(s streams) *cobra.Command {
-	var f clientFlags
-	c := &cobra.Command{Use: "triggers ID", Short: "Show what a build's triggers did", Args: exactly("a build ID")}
-	f.add(c)
-	c.Flags().BoolVar(&f.json, "json", false, "print the API's answer")
-	c.RunE = f.ask(func(ctx context.Context, api *client, args []string) error {
-		var list handlers.TriggerRunList
-		if err := api.call(ctx, http.MethodGet, buildPath(args[0], "/triggers"), nil, &list); err != nil {
-			return err
-		}
-		return f.print(s.out, list, func(w io.Writer) { printTriggerRuns(w, list.Runs) })
-	})
-	return c
-}
-
-func printTriggerRuns(w io.Writer, runs []handlers.TriggerRun) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "TRIGGER\tCONDITION\tACTION\tRESULT\tTIME\tATTEMPTS\tTOOK")
-	for _, r := range runs {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.Trigger, r.Condition, r.Action,
-			strings.TrimSpace(r.State+" "+r.Error), r.StartedAt.Local().Format(time.DateTime), r.Attempts, (time.Duration(r.DurationSeconds * float64(time.Second))).Round(time.Millisecond))
-	}
-	t.Flush()
-}
-
 func statusCommand(s streams) *cobra.Command {
 	var f clientFlags
 	c := &cobra.Command{Use: "status OWNER/NAME COMMIT", Short: "Show the statuses of a commit", Args: exactly("OWNER/NAME", "a commit")}

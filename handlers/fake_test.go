@@ -37,18 +37,20 @@ const (
 // fake is everything below the handlers, in memory. A nil error lets a method
 // do its work.
 type fake struct {
-	mu       sync.Mutex
-	events   map[string]builder.Event
-	order    []string // of the appended events
-	builds   map[string]builder.Record
-	log      []builder.LogChunk
-	logErr   error // after the log
-	down     error // of everything
-	decide   func(builder.Event) builder.Decision
-	filter   builder.BuildFilter // of the last list
-	next     string
-	canceled []string
-	logGone  chan struct{} // closed when a followed log's reader is gone
+	mu        sync.Mutex
+	events    map[string]builder.Event
+	order     []string // of the appended events
+	builds    map[string]builder.Record
+	log       []builder.LogChunk
+	logErr    error // after the log
+	down      error // of everything
+	decide    func(builder.Event) builder.Decision
+	filter    builder.BuildFilter // of the last list
+	next      string
+	canceled  []string
+	retried   []string
+	runFilter builder.RunFilter
+	logGone   chan struct{} // closed when a followed log's reader is gone
 }
 
 func newFake() *fake {
@@ -188,7 +190,32 @@ func (f *fake) Statuses(_ context.Context, key, commit string) ([]builder.Report
 }
 
 func (f *fake) TriggerRuns(_ context.Context, id string) ([]builder.TriggerRun, error) {
-	return []builder.TriggerRun{{BuildID: id, Trigger: "audit", State: "succeeded"}}, f.down
+	return []builder.TriggerRun{{BuildID: id, Repository: hello, Trigger: "audit", State: "succeeded"}}, f.down
+}
+
+func (f *fake) Runs(_ context.Context, filter builder.RunFilter) ([]builder.TriggerRun, string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.runFilter = filter
+	return []builder.TriggerRun{
+		{BuildID: helloBuild, Repository: hello, Trigger: "audit", State: "succeeded", Memo: "our own"},
+		{BuildID: otherBuild, Repository: other, Trigger: "audit", State: "failed"},
+	}, f.next, f.down
+}
+
+func (f *fake) RetryTrigger(_ context.Context, _ builder.Repository, id, trigger, by string) (builder.RunState, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.down != nil:
+		return "", f.down
+	case trigger == "busy":
+		return builder.RunRunning, builder.ErrState
+	case trigger != "audit":
+		return "", builder.ErrNotFound
+	}
+	f.retried = append(f.retried, id+" "+trigger+" by "+by)
+	return builder.RunWaiting, nil
 }
 
 func (f *fake) Find(_ context.Context, name string) (builder.Repository, error) {

@@ -232,7 +232,7 @@ func TestLife(t *testing.T) {
 	}
 	var runs handlers.TriggerRunList
 	h.ask("GET", "/api/v1/builds/"+id+"/triggers", "", 200, &runs)
-	if diff := cmp.Diff([]handlers.TriggerRun{{Trigger: "audit", State: "succeeded", Attempts: 2}}, runs.Runs); diff != "" {
+	if diff := cmp.Diff([]handlers.TriggerRun{{Build: id, Repository: "acme/hello", Trigger: "audit", State: "succeeded", Attempts: 2}}, runs.Runs); diff != "" {
 		t.Errorf("triggers (-want +got):\n%s", diff)
 	}
 	for _, rev := range []string{main, main[:7], url.PathEscape("refs/heads/main")} {

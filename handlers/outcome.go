@@ -8,44 +8,6 @@ import (
 	"github.com/registry-build/registry-build/builder"
 )
 
-// TriggerRun is what one trigger of a build did.
-type TriggerRun struct {
-	Trigger         string    `json:"trigger"`
-	Condition       string    `json:"condition"` // as people wrote it
-	Action          string    `json:"action"`
-	Tags            []string  `json:"tags,omitempty"`
-	State           string    `json:"state"` // waiting, succeeded, failed
-	Attempts        int       `json:"attempts"`
-	Answer          string    `json:"answer,omitempty"` // of the other side, redacted and cut
-	Error           string    `json:"error,omitempty"`
-	StartedAt       time.Time `json:"startedAt"`
-	DurationSeconds float64   `json:"durationSeconds"` // of the last attempt
-}
-
-// TriggerRunList is the record of a build's triggers.
-type TriggerRunList struct {
-	Runs []TriggerRun `json:"runs"`
-}
-
-func (s *Server) triggerRuns(w http.ResponseWriter, r *http.Request, c Caller) error {
-	rec, err := s.record(r, c)
-	if err != nil {
-		return err
-	}
-	runs, err := s.Outcomes.TriggerRuns(r.Context(), rec.ID)
-	if err != nil {
-		return err
-	}
-	list := TriggerRunList{Runs: []TriggerRun{}}
-	for _, run := range runs {
-		list.Runs = append(list.Runs, TriggerRun{
-			Trigger: run.Trigger, Condition: run.Condition, Action: run.Action, Tags: run.Tags, State: string(run.State),
-			Attempts: run.Attempts, Answer: run.Answer, Error: run.Error, StartedAt: run.StartedAt, DurationSeconds: run.Took.Seconds(),
-		})
-	}
-	return writeJSON(w, http.StatusOK, list)
-}
-
 // Status is what a commit was told under one context.
 type Status struct {
 	Context     string    `json:"context"` // registry-build, registry-build/<image>

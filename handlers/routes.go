@@ -49,6 +49,13 @@ type Builds interface {
 type Outcomes interface {
 	Statuses(ctx context.Context, repositoryKey, commit string) ([]builder.Report, error)
 	TriggerRuns(ctx context.Context, buildID string) ([]builder.TriggerRun, error)
+	// Runs lists what triggers did, those of the newest builds first; next is
+	// what the page after begins before.
+	Runs(ctx context.Context, f builder.RunFilter) (page []builder.TriggerRun, next string, err error)
+	// RetryTrigger makes a trigger that is over due again. builder.ErrState,
+	// with the state, while it is not over, builder.ErrNotFound when it never
+	// ran.
+	RetryTrigger(ctx context.Context, repo builder.Repository, buildID, trigger, by string) (builder.RunState, error)
 }
 
 // Repositories finds source repositories by the name that people use.
@@ -122,6 +129,8 @@ func (s *Server) table() []route {
 		{"POST", "/api/v1/builds/{id}/cancel", s.asCaller(s.cancelBuild)},
 		{"GET", "/api/v1/builds/{id}/log", s.asCaller(s.buildLog)},
 		{"GET", "/api/v1/builds/{id}/triggers", s.asCaller(s.triggerRuns)},
+		{"POST", "/api/v1/builds/{id}/triggers/{name}/retry", s.asCaller(s.retryTrigger)},
+		{"GET", "/api/v1/triggers", s.asCaller(s.listTriggers)},
 		{"GET", "/api/v1/events/{id...}", s.asCaller(s.getEvent)},
 		{"GET", "/api/v1/statuses/{owner}/{name}/{commit}", s.asCaller(s.statuses)},
 	}

@@ -88,12 +88,18 @@ func (a *App) check(ctx context.Context, r builder.Report) error {
 
 // checkRun is what a report looks like, without annotations.
 func (a *App) checkRun(ctx context.Context, r builder.Report) checkRun {
-	run := checkRun{Name: r.Context, ExternalID: r.BuildID}
+	run := checkRun{Name: r.Context, ExternalID: externalID(r)}
 	p := a.page(ctx, r)
 	run.Output = checkOutput{Title: p.Title, Summary: p.Summary, Text: p.Text}
 	run.Status, run.Conclusion = conclude(r)
 	if run.Status == checkCompleted {
 		run.CompletedAt = &r.UpdatedAt
+	}
+	if t := r.Run; t != nil {
+		run.DetailsURL = a.BuildURL(r.BuildID)
+		if !t.StartedAt.IsZero() {
+			run.StartedAt = &t.StartedAt
+		}
 	}
 	if b := r.Record; b != nil {
 		run.DetailsURL = a.BuildURL(b.ID)
@@ -106,6 +112,15 @@ func (a *App) checkRun(ctx context.Context, r builder.Report) checkRun {
 		}
 	}
 	return run
+}
+
+// externalID is what a check run says of whose it is: a build's, or that of a
+// trigger of a build.
+func externalID(r builder.Report) string {
+	if r.Trigger != "" {
+		return r.BuildID + "/" + r.Trigger
+	}
+	return r.BuildID
 }
 
 // conclude puts a report in the words of check runs.
@@ -123,6 +138,9 @@ func conclude(r builder.Report) (status, conclusion string) {
 		}
 		return checkCompleted, "cancelled"
 	}
+	if t := r.Run; t != nil && t.State == builder.RunSkipped {
+		return checkCompleted, "skipped"
+	}
 	switch r.State {
 	case builder.StatusPending:
 		return checkInProgress, ""
@@ -133,7 +151,7 @@ func conclude(r builder.Report) (status, conclusion string) {
 	case builder.StatusNeutral:
 		return checkCompleted, "neutral"
 	case builder.StatusError:
-		if !refused(r.Decision) {
+		if r.Run == nil && !refused(r.Decision) {
 			return checkCompleted, "cancelled"
 		}
 	}
@@ -168,6 +186,9 @@ func buttons(r builder.Record) []github.CheckRunAction {
 
 // page renders what the check run shows.
 func (a *App) page(ctx context.Context, r builder.Report) page {
+	if r.Run != nil {
+		return runPage{TriggerRun: *r.Run, Title: r.Description, URL: a.BuildURL(r.BuildID)}.render()
+	}
 	if r.Record == nil {
 		p := commitPage{Title: r.Description, Website: a.website(r.Repository), FullName: r.Repository.FullName(), Commit: r.Commit, BuildURL: a.BuildURL}
 		if r.Decision != nil && r.Context == builder.AggregateContext {

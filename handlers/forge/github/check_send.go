@@ -43,7 +43,7 @@ func (a *App) sending(ctx context.Context, r builder.Report) (*sending, error) {
 	s := &sending{app: a, report: r, key: "github:check/" + r.Repository.Key() + "/" + r.Commit}
 	switch {
 	case r.BuildID != "":
-		s.key = "github:check/" + r.BuildID
+		s.key = "github:check/" + externalID(r)
 	case r.Context != builder.AggregateContext:
 		s.key += "/" + r.Context
 	}
@@ -149,7 +149,7 @@ func (s *sending) look(ctx context.Context) (*github.CheckRun, error) {
 			return nil, fmt.Errorf("check runs of %s: %w", r.Commit, err)
 		}
 		for _, c := range page.CheckRuns {
-			if c.GetName() == r.Context && c.GetExternalID() == r.BuildID {
+			if c.GetName() == r.Context && c.GetExternalID() == externalID(r) {
 				return c, nil
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/registry-build/registry-build/builder"
 )
@@ -17,7 +18,7 @@ const (
 
 type payloadCheck struct {
 	HeadSHA    string `json:"head_sha"`
-	ExternalID string `json:"external_id"` // of a run: the build, "" for the aggregate
+	ExternalID string `json:"external_id"` // of a run: the build, build/trigger, "" for the aggregate
 	App        struct {
 		ID int64 `json:"id"`
 	} `json:"app"`
@@ -51,6 +52,9 @@ func readCheckRun(d delivery) ([]builder.Event, error) {
 	}
 	if err := d.read(&p); err != nil {
 		return nil, err
+	}
+	if strings.Contains(p.CheckRun.ExternalID, "/") {
+		return nil, d.ignore(p.Action, "the check of a trigger; its build's page tries it again")
 	}
 	c := builder.Command{BuildID: p.CheckRun.ExternalID}
 	switch p.Action {

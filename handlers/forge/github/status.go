@@ -79,6 +79,9 @@ func (a *App) status(ctx context.Context, r builder.Report) error {
 
 // phaseOf is what a status changes with.
 func phaseOf(r builder.Report) string {
+	if r.Run != nil { // another attempt in the same state is news; how far it is, is not
+		return r.BuildID + "/" + string(r.State)
+	}
 	if r.Record == nil {
 		return string(r.State)
 	}
