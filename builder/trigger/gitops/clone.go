@@ -20,6 +20,7 @@ import (
 const (
 	depth     = "100" // commits of a branch that are known: the order of updates is read from them
 	manyPacks = 60    // after so many fetches a clone is made anew: it is only a cache
+	manyRefs  = 500   // … or so many commits
 	lockPoll  = 20 * time.Millisecond
 )
 
@@ -83,8 +84,9 @@ func (c *clone) list(ctx context.Context, branches ...string) (refs, error) {
 // takes away what a git left that was killed.
 func (c *clone) prepare(ctx context.Context, commit string) error {
 	packs, _ := filepath.Glob(filepath.Join(c.dir, "objects", "pack", "*.pack"))
-	_, err := os.Stat(filepath.Join(c.dir, "ready"))
-	if err == nil && len(packs) < manyPacks {
+	kept, _ := filepath.Glob(filepath.Join(c.dir, "refs", "fetched", "*"))
+	_, err := os.Stat(filepath.Join(c.dir, ready))
+	if err == nil && len(packs) < manyPacks && len(kept) < manyRefs {
 		return filepath.WalkDir(c.dir, func(name string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() && (strings.HasSuffix(name, ".lock") || strings.HasPrefix(d.Name(), "tmp_")) {
 				return os.Remove(name)
@@ -107,8 +109,14 @@ func (c *clone) prepare(ctx context.Context, commit string) error {
 			return err
 		}
 	}
-	return os.WriteFile(filepath.Join(c.dir, "ready"), nil, 0o600)
+	return os.WriteFile(filepath.Join(c.dir, ready), nil, 0o600)
 }
+
+// ready is the file that is written last when a clone is made.
+const ready = "ready"
+
+// discard lets the next update begin with a new clone.
+func (c *clone) discard() { _ = os.Remove(filepath.Join(c.dir, ready)) }
 
 // has reports whether the commit is here, with its history.
 func (c *clone) has(ctx context.Context, commit string) bool {
@@ -268,7 +276,8 @@ func (c *clone) push(ctx context.Context, branch, old, commit string) error {
 	if err == nil && commit != "" {
 		_, err = c.run(ctx, "", "update-ref", "refs/fetched/"+commit, commit)
 		if err != nil { // the push stands all the same
-			err = os.Remove(filepath.Join(c.dir, "ready"))
+			c.discard()
+			err = nil
 		}
 	}
 	return err

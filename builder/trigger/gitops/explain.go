@@ -30,8 +30,12 @@ func (u *update) explain(ctx context.Context, err error) error {
 			return trigger.Temporary(fmt.Errorf("%s does not take the push now: %s", u.t, told(err)), 0)
 		}
 		return fmt.Errorf("%s does not take the push: %s; where the branch is protected, let us push to it or write pullRequest: true", u.t, orElse(told(err), "it names no reason"))
-	case said(err, "redirect"):
+	case said(err, "redirect", "returned error: 30"):
 		return fmt.Errorf("%s is somewhere else now, and a right is not sent on; write its new address", u.t.name)
+	}
+	var answer *gitError
+	if errors.As(err, &answer) && answer.subcommand != "ls-remote" && answer.subcommand != "push" {
+		u.c.discard() // perhaps the clone is broken
 	}
 	return trigger.Temporary(fmt.Errorf("%s cannot be updated: %w", u.t, err), 0)
 }

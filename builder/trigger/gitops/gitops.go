@@ -30,7 +30,7 @@ type Options struct {
 	Registry string                 // host of images that are stored without one
 	BuildURL func(id string) string // the build's page; nil: none
 	Author   Author                 // of commits
-	Limit    time.Duration          // of one update with its repetitions; 0: 2 minutes
+	Limit    time.Duration          // of one update with its repetitions; 0: 1 minute
 	Now      func() time.Time       // nil: time.Now
 	Log      *slog.Logger           // nil: discarded
 }
@@ -71,7 +71,7 @@ func New(o Options) (*Kind, error) {
 		return nil, fmt.Errorf("gitops: %w", err)
 	}
 	o.Dir = dir
-	o.Limit = cmp.Or(o.Limit, 2*time.Minute)
+	o.Limit = cmp.Or(o.Limit, time.Minute)
 	o.Author = cmp.Or(o.Author, defaultAuthor)
 	if strings.ContainsAny(o.Author.Name+o.Author.Email, "<>\n\x00") {
 		return nil, fmt.Errorf("gitops: %q cannot sign commits; write a name and an address without < and >", o.Author.Name+" "+o.Author.Email)
@@ -105,6 +105,10 @@ func (k *Kind) Action(t config.Trigger) string {
 	}
 	return text
 }
+
+// Timeout is how long one attempt may take: a fetch and a push, and those of
+// the update before it.
+func (k *Kind) Timeout() time.Duration { return k.o.Limit }
 
 func placeOf(g *config.GitOps) manifest.Place {
 	return manifest.Place{Kustomize: g.Kustomize, Helm: g.Helm, Path: g.Path}

@@ -237,6 +237,7 @@ func TestRefusals(t *testing.T) {
 		"protected":        {f: firing(1, deploy("image")), hook: "#!/bin/sh\necho 'main is protected' >&2\nexit 1\n", want: "does not take the push: main is protected"},
 		"for now":          {f: firing(1, deploy("image")), hook: "#!/bin/sh\necho 'busy, try again' >&2\nexit 1\n", want: "busy, try again", temporary: true},
 		"server away":      {f: firing(1, deploy("image")), answer: 503, want: "cannot be updated", temporary: true},
+		"moved":            {f: firing(1, deploy("image")), answer: 301, want: "is somewhere else now"},
 		"forbidden":        {f: firing(1, deploy("image")), answer: 403, want: "we may not write to test:acme/deploy"},
 	}
 	for name, tt := range tests {
@@ -362,5 +363,64 @@ func TestPasswordIsNotShown(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// Servers without filters, and repositories whose objects have other names.
+func TestOtherServers(t *testing.T) {
+	tests := map[string]struct{ filter, format string }{
+		"no filters": {"false", "sha1"},
+		"sha256":     {"true", "sha256"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := newRemote(t)
+			r.filter, r.format = tt.filter, tt.format
+			r.repository("acme/deploy", map[string]string{"apps/deploy.yaml": manifests, "x/y/z.txt": "1"})
+			k := r.kind()
+			mustFire(t, k, firing(1, deploy("image")))
+			r.push("acme/deploy", "main", map[string]string{"x/y/z.txt": "2"})
+			mustFire(t, k, firing(2, deploy("image")))
+			if got := r.file("acme/deploy", "main", "apps/deploy.yaml"); !strings.Contains(got, ref(2)) {
+				t.Errorf("file %q", got)
+			}
+			if got := r.file("acme/deploy", "main", "x/y/z.txt"); got != "2" {
+				t.Errorf("another's file %q", got)
+			}
+		})
+	}
+}
+
+// A clone that is broken is made anew by the next attempt, and one that was
+// left locked by a git that was killed goes on.
+func TestBrokenClone(t *testing.T) {
+	r := newRemote(t)
+	r.repository("acme/deploy", map[string]string{"apps/deploy.yaml": manifests})
+	dir := t.TempDir()
+	k := r.kind(func(o *Options) { o.Dir = dir })
+	mustFire(t, k, firing(1, deploy("image")))
+	clones, err := filepath.Glob(filepath.Join(dir, "*.git"))
+	if err != nil || len(clones) != 1 {
+		t.Fatal(clones, err)
+	}
+	if err := os.WriteFile(filepath.Join(clones[0], "shallow.lock"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.push("acme/deploy", "main", map[string]string{"x": "1"})
+	mustFire(t, k, firing(2, deploy("image")))
+	if err := os.RemoveAll(filepath.Join(clones[0], "objects", "pack")); err != nil {
+		t.Fatal(err)
+	}
+	for attempt := range 3 {
+		_, err := k.Fire(t.Context(), firing(3, deploy("image")))
+		if err == nil {
+			break
+		}
+		if _, again := trigger.IsTemporary(err); !again || attempt == 2 {
+			t.Fatal(err)
+		}
+	}
+	if got := r.file("acme/deploy", "main", "apps/deploy.yaml"); !strings.Contains(got, ref(3)) {
+		t.Errorf("file %q", got)
 	}
 }

@@ -34,6 +34,7 @@ type remote struct {
 	dir    string
 	server *httptest.Server
 	filter string // uploadpack.allowFilter
+	format string // of objects
 
 	mu       sync.Mutex
 	requests []string
@@ -46,7 +47,7 @@ func newRemote(t *testing.T) *remote {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Fatal("git is not installed: apt-get install -y git")
 	}
-	r := &remote{t: t, dir: t.TempDir(), filter: "true"}
+	r := &remote{t: t, dir: t.TempDir(), filter: "true", format: "sha1"}
 	r.server = httptest.NewTLSServer(http.HandlerFunc(r.serve))
 	t.Cleanup(r.server.Close)
 	cert := filepath.Join(t.TempDir(), "ca.pem")
@@ -91,7 +92,7 @@ func (r *remote) env() []string {
 func (r *remote) repository(name string, files map[string]string) {
 	r.t.Helper()
 	dir := filepath.Join(r.dir, name+".git")
-	r.git("", "init", "-q", "--bare", "--initial-branch=main", dir)
+	r.git("", "init", "-q", "--bare", "--initial-branch=main", "--object-format="+r.format, dir)
 	for _, kv := range [][2]string{{"uploadpack.allowFilter", r.filter}, {"http.receivepack", "true"}, {"gc.auto", "0"}, {"receive.autogc", "false"}} {
 		r.git("", "-C", dir, "config", kv[0], kv[1])
 	}
