@@ -128,6 +128,7 @@ func (a *attempt) tryOut(ctx context.Context, src Source) (State, error) {
 // solve builds, and keeps what was learned also of a build that fails.
 func (a *attempt) solve(ctx context.Context, r SolveRequest) (Solution, error) {
 	r.Progress = func(steps []Step) { a.progress(ctx, steps) }
+	r.Hide = func(w io.Writer) io.WriteCloser { return a.Redactor.Writer(context.WithoutCancel(ctx), w) }
 	solution, err := a.daemon.Solver.Solve(ctx, r, a.out)
 	if len(solution.Steps) > 0 {
 		a.result.Steps = solution.Steps

@@ -54,6 +54,10 @@ type SolveRequest struct {
 	// Lane is ForkLane for what nobody trusts: it gets no login at all, no
 	// network in its steps, and its result goes nowhere.
 	Lane Lane
+	// Hide stands in front of what each stream of a step prints, before these
+	// are put together: in the log one may cut a secret of the other in two.
+	// nil: there is nothing to hide.
+	Hide func(io.Writer) io.WriteCloser
 	// Progress is told the steps as they go on, in order, at most once a
 	// second, and once at the end. It is called by one goroutine at a time and
 	// must not block for long. nil: nobody asks.

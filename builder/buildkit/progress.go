@@ -26,6 +26,7 @@ type progress struct {
 	steps    map[digest.Digest]*step
 	warnings []*client.VertexWarning
 	watch    *steps // is told the same; may be nil
+	veil     *veil  // may be nil
 }
 
 // step is a vertex. Statuses repeat it; the last one counts.
@@ -55,11 +56,17 @@ func (p *progress) follow(ctx context.Context, in <-chan *client.SolveStatus, sh
 		p.update(status)
 		out <- status
 	}
+	if last := p.veil.end(); last != nil {
+		p.veil = nil // it has seen this
+		p.update(last)
+		out <- last
+	}
 	close(out)
 	return <-shown
 }
 
 func (p *progress) update(status *client.SolveStatus) {
+	p.veil.cover(status)
 	for _, v := range status.Vertexes {
 		p.clamp(v)
 		s := p.step(v.Digest)

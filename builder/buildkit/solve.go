@@ -121,7 +121,7 @@ func (s *Solver) once(ctx context.Context, r builder.SolveRequest, opt client.So
 	}
 	statuses := make(chan *client.SolveStatus)
 	p := newProgress()
-	p.watch = watch
+	p.watch, p.veil = watch, newVeil(r.Hide)
 	followed := make(chan error, 1)
 	done := make(chan result, 1)
 	go func() { followed <- p.follow(ctx, statuses, show) }()
