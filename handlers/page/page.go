@@ -1,5 +1,5 @@
-// Package page is what people see in a browser: the list of builds and one
-// build with its live log. It hides HTML. The pages are whole as the server
+// Package page is what people see in a browser: the list of builds, one
+// build with its live log, and what triggers did. It hides HTML. The pages are whole as the server
 // sends them; one script keeps them fresh and follows the log, and without it
 // the log is there as text.
 package page
@@ -27,9 +27,10 @@ type Builds interface {
 	Build(ctx context.Context, id string) (builder.Record, error)
 	Builds(ctx context.Context, f builder.BuildFilter) (page []builder.Record, next string, err error)
 	TriggerRuns(ctx context.Context, buildID string) ([]builder.TriggerRun, error)
+	Runs(ctx context.Context, f builder.RunFilter) (page []builder.TriggerRun, next string, err error)
 }
 
-// Pages serves / and /builds/ID.
+// Pages serves /, /builds/ID and /triggers.
 type Pages struct {
 	Builds Builds
 	// MaySee returns what the caller may see, as the API has it: the
@@ -52,6 +53,7 @@ func (p *Pages) Routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", p.page(p.list))
 	mux.Handle("GET /builds/{id}", p.page(p.build))
+	mux.Handle("GET /triggers", p.page(p.triggers))
 	assets, err := fs.ReadDir(files, "assets")
 	if err != nil {
 		p.Log.Error("page assets", "err", err) // never: they are in the binary

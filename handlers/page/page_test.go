@@ -36,7 +36,9 @@ type fake struct {
 	runs    []builder.TriggerRun
 	next    string
 	filter  builder.BuildFilter
-	err     error
+
+	runFilter builder.RunFilter
+	err       error
 }
 
 func newFake() *fake {
@@ -68,6 +70,11 @@ func (f *fake) Builds(_ context.Context, filter builder.BuildFilter) ([]builder.
 
 func (f *fake) TriggerRuns(context.Context, string) ([]builder.TriggerRun, error) {
 	return f.runs, f.err
+}
+
+func (f *fake) Runs(_ context.Context, filter builder.RunFilter) ([]builder.TriggerRun, string, error) {
+	f.runFilter = filter
+	return f.runs, f.next, f.err
 }
 
 var _ page.Builds = (*fake)(nil)
@@ -126,7 +133,7 @@ func has(t *testing.T, w *httptest.ResponseRecorder, texts ...string) {
 
 func TestAccess(t *testing.T) {
 	h := pages(newFake(), t.Output())
-	for _, path := range []string{"/", "/builds/" + mine} {
+	for _, path := range []string{"/", "/builds/" + mine, "/triggers"} {
 		for _, password := range []string{"", "wrong"} {
 			w := get(t, h, path, password, 401)
 			if got := w.Header().Get("WWW-Authenticate"); got != `Basic realm="registry-build", charset="UTF-8"` {
@@ -183,7 +190,8 @@ func TestHeaders(t *testing.T) {
 func TestHostileText(t *testing.T) {
 	f := newFake()
 	f.next = nobody
-	f.runs = []builder.TriggerRun{{Trigger: hostile, Condition: hostile, Action: hostile, State: hostile, Error: hostile, Answer: hostile}}
+	f.runs = []builder.TriggerRun{{BuildID: mine, Repository: f.records[mine].Repository, Image: hostile, Trigger: hostile, Condition: hostile, Action: hostile,
+		State: hostile, Error: hostile, Answer: hostile, AskedBy: hostile, URL: "javascript:alert(4)"}}
 	f.records[mine] = builder.Record{
 		Build: builder.Build{
 			ID: mine, Repository: builder.Repository{Owner: "acme", Name: hostile}, Image: hostile, Ref: "refs/heads/" + hostile, Commit: hostile,
@@ -197,7 +205,7 @@ func TestHostileText(t *testing.T) {
 		},
 	}
 	h := pages(f, t.Output())
-	for _, path := range []string{"/", "/builds/" + mine} {
+	for _, path := range []string{"/", "/builds/" + mine, "/triggers"} {
 		w := get(t, h, path, "ada", 200)
 		scripts := 0
 		z := html.NewTokenizer(bytes.NewReader(w.Body.Bytes()))
@@ -303,7 +311,7 @@ func TestErrors(t *testing.T) {
 	f := newFake()
 	h := pages(f, &log)
 	f.err = fmt.Errorf("dial: %w", builder.ErrUnavailable)
-	for _, path := range []string{"/", "/builds/" + mine} {
+	for _, path := range []string{"/", "/builds/" + mine, "/triggers"} {
 		if w := get(t, h, path, "ada", 503); w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "dial") {
 			t.Errorf("%s: %s", path, w.Body)
 		}

@@ -68,7 +68,7 @@ type buildView struct {
 	Name string // of the image, as docker pull takes it
 	Ago  string
 	Took string
-	Runs []builder.TriggerRun
+	Runs []run
 	Live bool // something will change soon
 	// Query goes to the log's address too: the right that the page's carries.
 	Query string
@@ -94,14 +94,15 @@ func (p *Pages) build(r *http.Request, maySee func(string) bool) (string, any, e
 		return "", nil, err
 	}
 	now := time.Now()
-	query := ""
+	query, known := "", p.MaySee(r)
+	mayRetry := known != nil && known(rec.Repository.FullName())
 	if p.HasLink(r) {
 		query = "?" + r.URL.RawQuery
-		if known := p.MaySee(r); known == nil || !known(rec.Repository.FullName()) {
+		if !mayRetry {
 			runs = silent(runs)
 		}
 	}
-	v := buildView{Query: query, Record: rec, Name: builder.FullDestination(p.Registry(), rec.Destination), Ago: ago(now.Sub(rec.AcceptedAt)), Runs: runs}
+	v := buildView{Query: query, Record: rec, Name: builder.FullDestination(p.Registry(), rec.Destination), Ago: ago(now.Sub(rec.AcceptedAt)), Runs: runsOf(runs, mayRetry)}
 	switch {
 	case rec.StartedAt.IsZero():
 	case rec.FinishedAt.IsZero():
@@ -110,7 +111,7 @@ func (p *Pages) build(r *http.Request, maySee func(string) bool) (string, any, e
 		v.Took = took(rec.FinishedAt.Sub(rec.StartedAt))
 	}
 	v.Live = !rec.State.Terminal() || len(rec.Triggers) > 0 && now.Sub(rec.FinishedAt) < triggersDue ||
-		slices.ContainsFunc(runs, func(r builder.TriggerRun) bool { return r.State == "waiting" })
+		slices.ContainsFunc(runs, func(r builder.TriggerRun) bool { return !r.State.Terminal() })
 	return "build", v, nil
 }
 
@@ -119,7 +120,7 @@ func (p *Pages) build(r *http.Request, maySee func(string) bool) (string, any, e
 func silent(runs []builder.TriggerRun) []builder.TriggerRun {
 	runs = slices.Clone(runs)
 	for i := range runs {
-		runs[i].Answer, runs[i].Error = "", ""
+		runs[i].Answer, runs[i].Error, runs[i].URL = "", "", ""
 	}
 	return runs
 }

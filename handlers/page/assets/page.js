@@ -13,16 +13,41 @@ async function refresh() {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const old = document.getElementById("fresh");
   const fresh = page.getElementById("fresh");
-  if (!fresh || old.outerHTML === fresh.outerHTML) return;
+  const shown = old.cloneNode(true);
+  for (const place of shown.querySelectorAll("[data-retry]")) place.replaceChildren(); // what addRetries put there
+  if (!fresh || shown.outerHTML === fresh.outerHTML) return;
   old.replaceWith(document.adoptNode(fresh));
+  addRetries();
   document.title = page.title;
 }
 
+// A trigger that is over can be fired again: data-retry is where to ask for it.
+// The page's own password goes along.
+function addRetries() {
+  for (const place of document.querySelectorAll("[data-retry]:empty")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = "Retry";
+    button.addEventListener("click", () => retry(place, button));
+    place.append(button);
+  }
+}
+async function retry(place, button) {
+  button.disabled = true;
+  const answer = await fetch(location.origin + place.dataset.retry, { method: "POST" }).catch(() => null);
+  if (answer?.ok) return refresh().then(lookLater, () => {});
+  const said = await answer?.json().catch(() => null);
+  place.replaceChildren(said?.error ?? "the server does not answer; try again in a moment");
+}
+addRetries();
+
 // data-live says how long it is until the next look, in ms; it goes when
 // nothing will change any more.
+let looking = 0;
 function lookLater() {
+  clearTimeout(looking);
   const wait = document.getElementById("fresh")?.dataset.live;
-  if (wait) setTimeout(look, Number(wait));
+  if (wait) looking = setTimeout(look, Number(wait));
 }
 async function look() {
   if (!document.hidden) await refresh().catch(() => {}); // the server is away; look again
