@@ -84,7 +84,7 @@ func (u *update) beginOnce(ctx context.Context) (*workload, memo, trigger.Answer
 	if err != nil {
 		return none(err)
 	}
-	return w, memo{Image: u.image, Before: c.Image, Patched: u.kind.now()}, trigger.Answer{}, nil
+	return w, memo{Image: u.image, Before: c.Image, Patched: u.kind.now(), Overdue: w.overdueSince()}, trigger.Answer{}, nil
 }
 
 // cause is one line for `kubectl rollout history`.

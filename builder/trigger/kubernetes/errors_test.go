@@ -219,3 +219,40 @@ func TestClusterAwayDuringTheRollout(t *testing.T) {
 	kube.Kubelet(t, ns)
 	succeed(t, k, f)
 }
+
+// A credential that was set anew is used from the next call on.
+func TestRotatedCredential(t *testing.T) {
+	t.Parallel()
+	ns := kube.Namespace(t)
+	workload(t, ns, "CronJob", "")
+	file, err := clientcmd.Load([]byte(kube.Admin))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.AuthInfos["test"].Token = "ended"
+	ended, err := clientcmd.Write(*file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := vault{"prod-cluster": string(ended)}
+	k := newKind(t, "", func(o *kubernetes.Options) { o.Vault = v })
+	fail(t, k, firing(target(ns, config.CronJob), 1), "does not accept the credential")
+	v["prod-cluster"] = kube.Admin
+	succeed(t, k, firing(target(ns, config.CronJob), 1))
+}
+
+// A store that is away says nothing about the trigger.
+func TestVaultAway(t *testing.T) {
+	t.Parallel()
+	k := newKind(t, "", func(o *kubernetes.Options) { o.Vault = away{} })
+	_, err := k.Fire(t.Context(), firing(target("shop", config.CronJob), 1))
+	if _, again := trigger.IsTemporary(err); !again {
+		t.Errorf("%v is final", err)
+	}
+}
+
+type away struct{ vault }
+
+func (away) Open(context.Context, string, builder.Use) (builder.Credential, error) {
+	return builder.Credential{}, builder.ErrUnavailable
+}

@@ -43,7 +43,7 @@ func (v vault) Open(_ context.Context, name string, by builder.Use) (builder.Cre
 		return builder.Credential{}, fmt.Errorf("credential %s: %w", name, builder.ErrDenied)
 	}
 	return builder.Credential{
-		Name: name, Kind: builder.KindKubeconfig, Version: fmt.Sprint(len(text), text[max(0, len(text)-40):]),
+		Name: name, Kind: builder.KindKubeconfig, Version: text,
 		Fields: map[string]string{builder.FieldValue: text},
 	}, nil
 }

@@ -77,22 +77,25 @@ type container struct {
 }
 
 type status struct {
-	ObservedGeneration     int64  `json:"observedGeneration"`
-	Replicas               int32  `json:"replicas"`
-	UpdatedReplicas        int32  `json:"updatedReplicas"`
-	ReadyReplicas          int32  `json:"readyReplicas"`
-	AvailableReplicas      int32  `json:"availableReplicas"`
-	UpdateRevision         string `json:"updateRevision"`
-	DesiredNumberScheduled int32  `json:"desiredNumberScheduled"`
-	UpdatedNumberScheduled int32  `json:"updatedNumberScheduled"`
-	NumberReady            int32  `json:"numberReady"`
-	NumberAvailable        int32  `json:"numberAvailable"`
-	Conditions             []struct {
-		Type    string `json:"type"`
-		Status  string `json:"status"`
-		Reason  string `json:"reason"`
-		Message string `json:"message"`
-	} `json:"conditions"`
+	ObservedGeneration     int64       `json:"observedGeneration"`
+	Replicas               int32       `json:"replicas"`
+	UpdatedReplicas        int32       `json:"updatedReplicas"`
+	ReadyReplicas          int32       `json:"readyReplicas"`
+	AvailableReplicas      int32       `json:"availableReplicas"`
+	UpdateRevision         string      `json:"updateRevision"`
+	DesiredNumberScheduled int32       `json:"desiredNumberScheduled"`
+	UpdatedNumberScheduled int32       `json:"updatedNumberScheduled"`
+	NumberReady            int32       `json:"numberReady"`
+	NumberAvailable        int32       `json:"numberAvailable"`
+	Conditions             []condition `json:"conditions"`
+}
+
+type condition struct {
+	Type           string `json:"type"`
+	Status         string `json:"status"`
+	Reason         string `json:"reason"`
+	Message        string `json:"message"`
+	LastUpdateTime string `json:"lastUpdateTime"` // of a Deployment's
 }
 
 // pods is the template whose image is set.

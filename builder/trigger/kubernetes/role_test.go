@@ -59,11 +59,7 @@ func TestRoleIsEnough(t *testing.T) {
 	for object, kind := range map[string]config.WorkloadKind{
 		"Deployment": config.Deployment, "StatefulSet": config.StatefulSet, "CronJob": config.CronJob, "DaemonSet": config.DaemonSet,
 	} {
-		extra := ""
-		if kind == config.DaemonSet { // the nodes are other tests' business
-			extra = ", updateStrategy: {type: OnDelete}"
-		}
-		workload(t, ns, object, extra)
+		workload(t, ns, object, "")
 		succeed(t, newKind(t, lasting), firing(target(ns, kind), 1))
 		succeed(t, newKind(t, ending), firing(target(ns, kind), 2))
 		wantImage(t, object, ns, 2)

@@ -14,7 +14,8 @@ type progress struct {
 }
 
 // rollout reads the workload's status, as `kubectl rollout status` does.
-func rollout(t *config.Kubernetes, w *workload) progress {
+// overdue is when the rollout before ran over its deadline: see overdueSince.
+func rollout(t *config.Kubernetes, w *workload, overdue string) progress {
 	if t.Kind == config.CronJob {
 		text := "the next job runs it"
 		if w.Spec.Suspend {
@@ -31,15 +32,15 @@ func rollout(t *config.Kubernetes, w *workload) progress {
 	case config.DaemonSet:
 		return daemonSet(w)
 	}
-	return deployment(t, w)
+	return deployment(t, w, overdue)
 }
 
-func deployment(t *config.Kubernetes, w *workload) progress {
+func deployment(t *config.Kubernetes, w *workload, overdue string) progress {
 	s, want := w.Status, wanted(w)
 	p := progress{text: fmt.Sprintf("%d of %d pods are new, %d of %d available", s.UpdatedReplicas, want, s.AvailableReplicas, s.Replicas)}
 	for _, c := range s.Conditions {
 		switch {
-		case c.Type == "Progressing" && c.Reason == "ProgressDeadlineExceeded":
+		case c.overdue() && c.LastUpdateTime != overdue:
 			p.failed = "the rollout does not get on (ProgressDeadlineExceeded): " + p.text
 		case c.Type == "ReplicaFailure" && c.Status == "True":
 			p.text += "; pods cannot be made: " + clip(c.Message)
@@ -56,6 +57,22 @@ func deployment(t *config.Kubernetes, w *workload) progress {
 		p = progress{done: true, text: allRun(want)}
 	}
 	return p
+}
+
+func (c condition) overdue() bool {
+	return c.Type == "Progressing" && c.Reason == "ProgressDeadlineExceeded"
+}
+
+// overdueSince is when the Deployment ran over its deadline; "" is not at all.
+// The cluster leaves the condition of one rollout on the next, with the old
+// time, until that gets on: it says nothing about the new one.
+func (w *workload) overdueSince() string {
+	for _, c := range w.Status.Conditions {
+		if c.overdue() {
+			return c.LastUpdateTime
+		}
+	}
+	return ""
 }
 
 func statefulSet(w *workload) progress {

@@ -1,6 +1,7 @@
 package kubernetes_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +13,6 @@ import (
 
 func TestFireRollsOut(t *testing.T) {
 	t.Parallel()
-	kube.Create(t, "", `{apiVersion: v1, kind: Node, metadata: {name: node-1}}`)
 	tests := map[string]struct {
 		object string
 		kind   config.WorkloadKind
@@ -53,15 +53,15 @@ func TestFireFails(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		pod     kubetest.PodState
-		extra   string
+		seconds int // progressDeadlineSeconds
 		timeout time.Duration
 		want    []string
 	}{
-		"stuck":             {kubetest.PodState{}, ", progressDeadlineSeconds: 1", time.Minute, []string{"ProgressDeadlineExceeded", "1 of 1 pods are new, 1 of 2 available"}},
-		"too slow":          {kubetest.PodState{}, "", time.Second, []string{"did not end within 1s", "1 of 1 pods are new"}},
-		"crash loop":        {kubetest.PodState{Waiting: "CrashLoopBackOff", Message: "no database at db:5432"}, "", time.Minute, []string{"pod api-", "CrashLoopBackOff", "3 times", "exit code 1", "no database at db:5432"}},
-		"image cannot come": {kubetest.PodState{Waiting: "ImagePullBackOff", Message: "401 from the registry"}, "", time.Minute, []string{"pod api-", "ImagePullBackOff: 401 from the registry"}},
-		"bad configuration": {kubetest.PodState{Waiting: "CreateContainerConfigError", Message: `secret "db" not found`}, "", time.Minute, []string{`CreateContainerConfigError: secret "db" not found`}},
+		"stuck":             {kubetest.PodState{}, 1, time.Minute, []string{"ProgressDeadlineExceeded", "1 of 1 pods are new, 1 of 2 available"}},
+		"too slow":          {kubetest.PodState{}, 600, time.Second, []string{"did not end within 1s", "1 of 1 pods are new"}},
+		"crash loop":        {kubetest.PodState{Waiting: "CrashLoopBackOff", Message: "no database at db:5432"}, 600, time.Minute, []string{"pod api-", "CrashLoopBackOff", "3 times", "exit code 1", "no database at db:5432"}},
+		"image cannot come": {kubetest.PodState{Waiting: "ImagePullBackOff", Message: "401 from the registry"}, 600, time.Minute, []string{"pod api-", "ImagePullBackOff: 401 from the registry"}},
+		"bad configuration": {kubetest.PodState{Waiting: "CreateContainerConfigError", Message: `secret "db" not found`}, 600, time.Minute, []string{`CreateContainerConfigError: secret "db" not found`}},
 	}
 	for name, tt := range tests {
 		for _, rollback := range []bool{false, true} {
@@ -72,9 +72,13 @@ func TestFireFails(t *testing.T) {
 				t.Parallel()
 				ns := kube.Namespace(t)
 				nodes := kube.Kubelet(t, ns)
-				workload(t, ns, "Deployment", tt.extra)
+				workload(t, ns, "Deployment", "")
+				deadline := func(seconds int) {
+					kube.Patch(t, "kubectl", "Deployment", ns, "api", fmt.Sprintf(`spec: {progressDeadlineSeconds: %d}`, seconds))
+				}
 				k := newKind(t, kube.Admin)
 				succeed(t, k, firing(target(ns, config.Deployment), 1))
+				deadline(tt.seconds)
 				nodes.Set(image(2), tt.pod)
 				to := target(ns, config.Deployment)
 				to.Rollback, to.Timeout = rollback, tt.timeout
@@ -88,6 +92,7 @@ func TestFireFails(t *testing.T) {
 				wantImage(t, "Deployment", ns, 1)
 				// Going back was ours, so the next build is not held up; and the
 				// same one may be tried again.
+				deadline(600)
 				nodes.Set(image(2), kubetest.PodState{Ready: true})
 				succeed(t, k, firing(to, 2))
 				wantImage(t, "Deployment", ns, 2)

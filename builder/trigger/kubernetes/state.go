@@ -82,6 +82,7 @@ type memo struct {
 	Image   string    `json:"image"`
 	Before  string    `json:"before"`
 	Patched time.Time `json:"patched"`
+	Overdue string    `json:"overdue,omitempty"` // overdueSince, when it was patched
 	Trouble *trouble  `json:"trouble,omitempty"`
 	Failed  string    `json:"failed,omitempty"` // why; going back is not over
 }

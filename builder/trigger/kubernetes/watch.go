@@ -24,7 +24,7 @@ func (u *update) watch(ctx context.Context, w *workload, m memo, stay time.Durat
 		if answer, err, over := u.changed(w, m); over {
 			return answer, err
 		}
-		p := rollout(u.t, w)
+		p := rollout(u.t, w, m.Overdue)
 		if p.done {
 			return trigger.Answer{Text: u.told(p.text, m)}, nil
 		}

@@ -15,6 +15,9 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -97,6 +100,9 @@ func (c *Cluster) start() error {
 	if err := c.ready(ctx); err != nil {
 		return err
 	}
+	if err := c.addNode(ctx); err != nil {
+		return err
+	}
 	return c.run("kube-controller-manager", "--kubeconfig", c.file("admin.kubeconfig"), "--controllers", controllers,
 		"--leader-elect=false", "--secure-port", "0", "--service-account-private-key-file", c.file("sa.key"),
 		"--kube-api-qps", "1000", "--kube-api-burst", "1000", "--cert-dir", c.dir)
@@ -107,6 +113,14 @@ func (c *Cluster) run(name string, args ...string) error {
 	if err == nil {
 		c.servers = append(c.servers, s)
 	}
+	return err
+}
+
+// addNode makes the node that DaemonSets have pods for.
+func (c *Cluster) addNode(ctx context.Context) error {
+	nodes := schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
+	node := map[string]any{"apiVersion": "v1", "kind": "Node", "metadata": map[string]any{"name": "node"}}
+	_, err := c.client.Resource(nodes).Create(ctx, &unstructured.Unstructured{Object: node}, metav1.CreateOptions{})
 	return err
 }
 
