@@ -63,8 +63,15 @@ func pending(eventID string) EventAnswer {
 // that were deleted since are left out.
 func (s *Server) answer(ctx context.Context, eventID string, d builder.Decision) (EventAnswer, error) {
 	a := EventAnswer{Event: eventID, Builds: []Build{}, Hint: d.Hint}
+	ids := make([]string, 0, len(d.Builds)+len(d.Pushes))
 	for _, b := range d.Builds {
-		rec, err := s.Builds.Build(ctx, b.ID)
+		ids = append(ids, b.ID)
+	}
+	for _, p := range d.Pushes {
+		ids = append(ids, p.Record.ID)
+	}
+	for _, id := range ids {
+		rec, err := s.Builds.Build(ctx, id)
 		if errors.Is(err, builder.ErrNotFound) {
 			continue
 		}

@@ -160,3 +160,26 @@ func TestNotificationWhileTheStoreIsAway(t *testing.T) {
 	a := notified(t, f)
 	a.refused("POST", "/hooks/registry", envelope(event("e1", "push", "acme/api", "v1", digestA)), 503)
 }
+
+// The record of a push is shown like a build, also by its event.
+func TestAPushIsShown(t *testing.T) {
+	f := newFake()
+	rec := builder.Record{
+		Build: builder.Build{ID: noBuild, EventID: "registry:e1", EventKind: builder.ImagePushed, Repository: hello, Image: "hello", Actor: "ann",
+			Destination: "acme/hello", Tags: []string{"v1"}},
+		Progress: builder.Progress{State: builder.Pushed},
+		Result:   builder.Result{Digest: digestA, Tagged: []builder.TagOutcome{{Tag: "v1", Moved: true}}},
+	}
+	f.builds[noBuild], f.events["registry:e1"] = rec, builder.Event{ID: "registry:e1", Repository: hello}
+	f.decide = func(builder.Event) builder.Decision { return builder.Decision{Pushes: []builder.Push{{Record: rec}}} }
+	var answer handlers.EventAnswer
+	start(t, f.server(t.Output()).Routes()).ask("GET", "/api/v1/events/registry:e1", "", 200, &answer)
+	want := []handlers.Build{{
+		ID: noBuild, State: "pushed", Status: "pushed by ann: v1", Source: "imagePush", Repository: "acme/hello", Forge: "git", Image: "hello", Actor: "ann",
+		Event: "registry:e1", Destination: "127.0.0.1:5080/acme/hello", Tags: []handlers.Tag{{Name: "v1", Put: true}}, Digest: digestA,
+		Reference: "127.0.0.1:5080/acme/hello@" + digestA, URL: "http://127.0.0.1:5080/builds/" + noBuild,
+	}}
+	if diff := cmp.Diff(want, answer.Builds); diff != "" {
+		t.Errorf("builds (-want +got):\n%s", diff)
+	}
+}

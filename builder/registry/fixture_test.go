@@ -237,7 +237,8 @@ func (l *ledger) Positions(ctx context.Context, repository string, tags []string
 	defer l.mu.Unlock()
 	found := map[string]builder.Position{}
 	for _, tag := range tags {
-		if p, ok := l.positions[repository+":"+tag]; ok && p != (builder.Position{Digest: p.Digest}) {
+		p := l.positions[repository+":"+tag]
+		if p.Digest = ""; p != (builder.Position{}) {
 			found[tag] = p
 		}
 	}

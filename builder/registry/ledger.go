@@ -36,8 +36,8 @@ type Ledger interface {
 	// Unlock ends the lease. A token that is not the holder's any more is no
 	// error: there is nothing to give back.
 	Unlock(ctx context.Context, repository, token string) error
-	// Positions returns where the tags stand; a tag that was never set is
-	// absent.
+	// Positions returns where the tags stand, without what they name; a tag
+	// that was never set is absent.
 	Positions(ctx context.Context, repository string, tags []string) (map[string]builder.Position, error)
 	// SetPositions records where tags stand from now on, and what they name
 	// there, all or none; the zero Position forgets a tag, one that has nothing
