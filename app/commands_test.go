@@ -130,7 +130,7 @@ func cmdImage(ts *testscript.TestScript, neg bool, args []string) {
 
 // cmdPush pushes an image of one file as somebody with TOKEN does, without a
 // build of ours: push OWNER/NAME:TAG [CONTENT].
-func cmdPush(ts *testscript.TestScript, _ bool, args []string) {
+func cmdPush(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 || len(args) > 2 {
 		ts.Fatalf("usage: push OWNER/NAME:TAG [CONTENT]")
 	}
@@ -139,7 +139,10 @@ func cmdPush(ts *testscript.TestScript, _ bool, args []string) {
 	layer := static.NewLayer([]byte(strings.Join(args[1:], "")), types.OCILayer)
 	image, err := mutate.AppendLayers(empty.Image, layer)
 	ts.Check(err)
-	ts.Check(remote.Write(ref, image, remote.WithAuth(&authn.Basic{Username: "docker", Password: ts.Getenv("TOKEN")})))
+	err = remote.Write(ref, image, remote.WithAuth(&authn.Basic{Username: "docker", Password: ts.Getenv("TOKEN")}))
+	if neg == (err == nil) {
+		ts.Fatalf("push %s: %v", ref, err)
+	}
 }
 
 // cmdDigest keeps the digest that a tag names: digest NAME OWNER/NAME:TAG.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/registry-build/registry-build/builder/trigger/kubernetes/kubetest"
 	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
 )
 
@@ -64,6 +65,8 @@ func TestScript(t *testing.T) {
 			"up": cmdUp, "down": cmdDown, "receiver": cmdReceiver, "gate": cmdGate, "redis": cmdRedis, "process": cmdProcess,
 			// What it does and looks at: commands_test.go.
 			"repo": cmdRepo, "let": cmdLet, "build": cmdBuild, "image": cmdImage, "push": cmdPush, "digest": cmdDigest, "until": cmdUntil, "api": cmdAPI,
+			// A Kubernetes of its own: cluster_test.go.
+			"cluster": cmdCluster,
 			// A GitHub of its own: github_test.go.
 			"github": cmdGitHub,
 		},
@@ -82,6 +85,8 @@ type story struct {
 	github    *githubtest.Server
 	slug      string // of the app there
 	installed *githubtest.Installation
+	cluster   *kubetest.Cluster
+	kubelet   *kubetest.Kubelet
 	marked    map[string]int // how many calls there were when `github calls` marked them
 }
 
@@ -117,6 +122,9 @@ func (s *story) prepare() error {
 
 func (s *story) end() {
 	s.stop(syscall.SIGTERM)
+	if s.cluster != nil {
+		s.cluster.Stop()
+	}
 	if s.redis != nil {
 		s.redis.Process.Kill()
 		s.redis.Wait()

@@ -6,6 +6,7 @@ import (
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/builder/trigger"
 	"github.com/registry-build/registry-build/builder/trigger/chat"
+	"github.com/registry-build/registry-build/builder/trigger/gitops"
 	"github.com/registry-build/registry-build/builder/trigger/guard"
 	"github.com/registry-build/registry-build/builder/trigger/kubernetes"
 	"github.com/registry-build/registry-build/builder/trigger/webhook"
@@ -14,12 +15,15 @@ import (
 
 // triggerOptions are what the kinds of triggers need of the rest of the house.
 type triggerOptions struct {
-	config   *config.Server
-	vault    builder.Vault
-	hide     redactor
-	registry string                 // host of images that are stored without one
-	buildURL func(id string) string // the build's page
-	log      *slog.Logger
+	config    *config.Server
+	vault     builder.Vault
+	tags      trigger.Tags
+	hide      redactor
+	registry  string // host of images that are stored without one
+	manifests string // folder of clones that gitops triggers write to
+	forges    map[string]gitops.Forge
+	buildURL  func(id string) string // the build's page
+	log       *slog.Logger
 }
 
 // newTriggers is the table of triggers: a new kind is one more row.
@@ -40,8 +44,13 @@ func newTriggers(o triggerOptions) (*trigger.Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	write, err := gitops.New(gitops.Options{Dir: o.manifests, Forges: o.forges, Vault: o.vault, Policy: o.config.Policy,
+		Registry: o.registry, BuildURL: o.buildURL, Log: o.log})
+	if err != nil {
+		return nil, err
+	}
 	return trigger.NewSet(trigger.Options{
-		Kinds:  map[string]trigger.Kind{"webhook": hook, "chat": talk, "kubernetes": cluster},
-		Redact: o.hide.Redact, Log: o.log,
+		Kinds: map[string]trigger.Kind{"webhook": hook, "chat": talk, "kubernetes": cluster, "gitops": write},
+		Tags:  o.tags, Redact: o.hide.Redact, Log: o.log,
 	})
 }

@@ -53,6 +53,7 @@ type installation struct {
 	courier  *builder.Courier
 	missed   *builder.Reconciler
 	mirrors  mirrors
+	byHand   *pushes
 }
 
 // places are the addresses of what the installation speaks to.
@@ -140,7 +141,11 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		return nil, err
 	}
 	images := registry.New(registry.Options{Ledger: records.Tags(), Insecure: insecure, Mirrors: cfg.Registry.Mirrors, Log: log.With("room", "registry")})
-	embedded, v2, err := embedRegistry(cfg, dir, door, log)
+	byHand, err := newPushes(dir.path("pushes"), door, records, log.With("room", "pushes"))
+	if err != nil {
+		return nil, err
+	}
+	embedded, v2, err := embedRegistry(cfg, dir, door, byHand, log)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +153,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	// What builds cause.
 	keys := vault{credentials, cfg.Policy}
 	triggers, err := newTriggers(triggerOptions{
-		config: cfg, vault: keys, hide: hide, registry: host,
+		config: cfg, vault: keys, tags: records, hide: hide, manifests: dir.path("manifests"), forges: remotes(git, hub, tokens), registry: host,
 		buildURL: func(id string) string { return at.url + "/builds/" + id }, log: log.With("room", "trigger"),
 	})
 	if err != nil {
@@ -156,15 +161,17 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	}
 	name := processName()
 	lets := logins{tokens: tokens, host: host, timeout: cfg.Limits.BuildTimeout, outside: dockerLogins(cfg)}
+	names := tagReader{tokens: tokens, host: host, outside: dockerLogins(cfg),
+		images: registry.New(registry.Options{Ledger: records.Tags(), Insecure: insecure, Log: log.With("room", "registry")})}
 	missed := &builder.Reconciler{
 		Heads: records, Refs: sources, Events: records, Forges: []string{github.Instance}, Log: log.With("room", "reconcile")}
 	in := &installation{
 		log: log, listener: l, store: records, redis: client, git: git, github: hub, registry: embedded, daemons: solvers, missed: missed,
-		mirrors: mirrors{sources, log.With("room", "source")},
+		mirrors: mirrors{sources, log.With("room", "source")}, byHand: byHand,
 		dispatch: &builder.Dispatcher{
 			Inbox: records, Sources: sources, Forges: map[string]builder.Forge{github.Instance: hub}, Past: records, Positions: records,
 			Registry: cfg.Registry.Default, Policy: cfg.Policy, Timezone: cfg.Timezone,
-			Registrations: records, Operators: cfg.Operators, Triggers: triggers,
+			Registrations: records, Operators: cfg.Operators, Triggers: triggers, TagNames: names.TagNames,
 			Merge:   map[string]bool{github.Instance: cfg.GitHub.PullRequests == config.PullMerge},
 			Suggest: map[string]bool{github.Instance: cfg.GitHub.Suggest},
 			Seed: func(ctx context.Context, repo builder.Repository) error {
@@ -191,7 +198,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	// What people and machines see.
 	api := &handlers.Server{
 		Events: records, Builds: records, Outcomes: records, Repositories: repositories{git, hub, sources}, Access: apiAccess{door, links},
-		Forges: map[string]forge.Verifier{github.Instance: hub}, Registry: registryHost, URL: address,
+		Forges: map[string]forge.Verifier{github.Instance: hub}, Registry: registryHost, URL: address, Registrations: records,
 		Metrics: prometheus.NewRegistry(), Log: log.With("room", "api"),
 	}
 	pages := &page.Pages{Builds: records, MaySee: door.maySee, HasLink: links.maySee, Registry: registryHost, Log: log.With("room", "page")}
@@ -216,7 +223,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 
 // embedRegistry opens the registry in the data folder, unless images go to
 // an outside one; then /v2/ says where.
-func embedRegistry(cfg *config.Server, dir *dataDir, door access, log *slog.Logger) (*oci.Registry, http.Handler, error) {
+func embedRegistry(cfg *config.Server, dir *dataDir, door access, byHand *pushes, log *slog.Logger) (*oci.Registry, http.Handler, error) {
 	if cfg.Registry.Default != "" {
 		return nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "images are at "+cfg.Registry.Default, http.StatusNotFound)
@@ -226,7 +233,7 @@ func embedRegistry(cfg *config.Server, dir *dataDir, door access, log *slog.Logg
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := oci.New(oci.Options{Dir: dir.path("registry"), Access: oci.AccessFunc(door.registry), Secret: secret, Log: log.With("room", "oci")})
+	r, err := oci.New(oci.Options{Dir: dir.path("registry"), Access: oci.AccessFunc(door.registry), Pushed: byHand.Pushed, Secret: secret, Log: log.With("room", "oci")})
 	return r, r, err
 }
 
@@ -260,6 +267,7 @@ func (in *installation) run(ctx context.Context) error {
 	redelivered := start("redelivery", work, in.github.Run)
 	compared := start("reconcile", work, in.missed.Run)
 	pruned := start("mirrors", work, in.mirrors.Run)
+	taken := start("pushes", base, in.byHand.Run)
 	start("http", base, func(context.Context) error { return notClosed(server.Serve(in.listener)) })
 	dispatched := start("dispatcher", work, in.dispatch.Run)
 	worked := start("worker", work, in.worker.Run)
@@ -281,6 +289,7 @@ func (in *installation) run(ctx context.Context) error {
 	}
 	stopBase(nil)
 	<-carried
+	<-taken
 	<-hooked
 	<-stored
 	var errs []error
