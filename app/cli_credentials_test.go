@@ -109,6 +109,12 @@ func TestCredentialsAsksAtATerminal(t *testing.T) {
 	p.types("username: ", "ada", false)
 	p.types("password (not shown): ", "s3cret-horse", true)
 	p.ends(0, "harbor (registry-login) is kept")
+	if _, err := io.WriteString(p.keyboard, "the end\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := poll(10*time.Second, func() bool { return strings.Contains(p.echoed.String(), "the end") }); err != nil {
+		t.Fatal(err)
+	}
 	if shown := p.shown.String() + p.echoed.String(); strings.Contains(shown, "horse") || !strings.Contains(shown, "ada") {
 		t.Errorf("on the screen:\n%s", shown)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -112,15 +111,4 @@ func (i *identities) keep(ctx context.Context, id github.Identity) error {
 	defer i.mu.Unlock()
 	i.known, i.err, i.looked = id, nil, time.Now()
 	return nil
-}
-
-// signers are the credentials that triggers may sign with: what is the GitHub
-// App's is not for build files, or who writes one could sign as GitHub does.
-type signers struct{ store *credential.Store }
-
-func (s signers) SigningSecret(ctx context.Context, name string) (string, error) {
-	if name == githubApp || strings.HasPrefix(name, githubApp+"-") {
-		return "", fmt.Errorf("credential %s is the GitHub App's own; name another", name)
-	}
-	return s.store.SigningSecret(ctx, name)
 }

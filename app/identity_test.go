@@ -165,24 +165,28 @@ func TestServerFileWins(t *testing.T) {
 	p.is(t, github.Identity{ID: 9, Key: "the file's key", Secrets: []string{"old", "new"}})
 }
 
-// Who writes a build file must not sign as GitHub does.
-func TestSignersKeepTheAppsSecrets(t *testing.T) {
+// Who writes a build file must not sign as GitHub does, nor may the operator's
+// triggers.
+func TestVaultKeepsTheAppsSecrets(t *testing.T) {
 	p := process(t, t.TempDir())
 	if err := p.keep(t.Context(), made); err != nil {
 		t.Fatal(err)
 	}
 	p.set(t, githubNext, builder.KindSigningSecret, "the webhook's second secret")
 	p.set(t, "github-apprentice", builder.KindSigningSecret, "a secret of somebody's")
-	s := signers{p.store}
-	for _, name := range []string{githubHook, githubNext, githubKey, githubApp} {
-		if secret, err := s.SigningSecret(t.Context(), name); err == nil || secret != "" || !strings.Contains(err.Error(), "GitHub App's own") {
-			t.Errorf("%s: %v", name, err)
+	v := vault{p.store, []config.Policy{{Repositories: []string{"*"}, Credentials: []string{"*"}}}}
+	users := map[string]builder.Use{"repository": {Names: []string{"acme/shop"}}, "operator": {Operator: true}}
+	for who, by := range users {
+		for _, name := range []string{githubHook, githubNext, githubKey, githubApp, githubClient} {
+			if c, err := v.Open(t.Context(), name, by); !errors.Is(err, builder.ErrDenied) || c.Fields != nil || !strings.Contains(err.Error(), "GitHub App's own") {
+				t.Errorf("%s, %s: %v", who, name, err)
+			}
 		}
-	}
-	if secret, err := s.SigningSecret(t.Context(), "github-apprentice"); err != nil || secret != "a secret of somebody's" {
-		t.Errorf("another credential: %q, %v", secret, err)
-	}
-	if _, err := s.SigningSecret(t.Context(), "none"); !errors.Is(err, builder.ErrNotFound) {
-		t.Errorf("none: %v", err)
+		if c, err := v.Open(t.Context(), "github-apprentice", by); err != nil || c.Value() != "a secret of somebody's" {
+			t.Errorf("%s, another credential: %v", who, err)
+		}
+		if _, err := v.Open(t.Context(), "none", by); !errors.Is(err, builder.ErrNotFound) {
+			t.Errorf("%s, none: %v", who, err)
+		}
 	}
 }

@@ -177,19 +177,6 @@ func (s *Store) OfKind(ctx context.Context, kind builder.CredentialKind) ([]buil
 	return out, nil
 }
 
-// SigningSecret returns the value of a credential of that kind; one of
-// another kind is refused, so that no token is ever used to sign.
-func (s *Store) SigningSecret(ctx context.Context, name string) (string, error) {
-	c, err := s.Get(ctx, name)
-	if err != nil {
-		return "", err
-	}
-	if c.Kind != builder.KindSigningSecret {
-		return "", fmt.Errorf("credential %s is a %s, and a %s is needed here", name, c.Kind, builder.KindSigningSecret)
-	}
-	return c.Value(), nil
-}
-
 // List shows what there is, by name, without values.
 func (s *Store) List(ctx context.Context) ([]Info, error) {
 	snap, err := s.read(ctx)

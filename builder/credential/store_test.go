@@ -76,9 +76,6 @@ func TestStore(t *testing.T) {
 	if r, err := again.Redactor(ctx); err != nil || r.String("a "+secret+" b first value") != "a *** b ***" {
 		t.Errorf("the redactor does not know the store's values (%v)", err)
 	}
-	if _, err := again.SigningSecret(ctx, "npm"); err == nil || !strings.Contains(err.Error(), "is a token") {
-		t.Errorf("SigningSecret of a token: %v", err)
-	}
 	if err := again.Remove(ctx, "npm"); err != nil {
 		t.Error(err)
 	}
