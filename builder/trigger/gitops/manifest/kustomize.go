@@ -71,43 +71,43 @@ func (d *draft) entry(entry *yaml.Node, name string, img Image) (int, error) {
 		added = append(added, pair{"newName", img.Repository})
 		d.tell("newName", "", img.Repository)
 	}
-	line := at["name"].node.Line
-	digest, pinned := at["digest"]
-	newTag, tagged := at["newTag"]
-	switch {
-	case pinned && digest.node.Value == img.Digest && digest.node.Kind == yaml.ScalarNode:
-		line = digest.node.Line
-	case pinned && tagged && d.leads(entry, newTag.key):
-		// newTag is the first key: it becomes the digest, and the old one goes.
-		if err := d.instead(entry, newTag, img); err != nil {
-			return 0, err
-		}
-		if err := d.remove(entry, digest); err != nil {
-			return 0, err
-		}
-		d.tell("digest", digest.node.Value, img.Digest)
-	case pinned:
-		if err := d.set(digest.key, digest.node, img.Digest, "digest"); err != nil {
-			return 0, err
-		}
-		d.tell("digest", digest.node.Value, img.Digest)
-		if tagged {
-			if err := d.remove(entry, newTag); err != nil {
-				return 0, err
-			}
-		}
-		line = digest.node.Line
-	case tagged:
-		if err := d.instead(entry, newTag, img); err != nil {
-			return 0, err
-		}
-		d.tell("", newTag.node.Value, img.Digest)
-		line = newTag.node.Line
-	default:
+	line, pinned, err := d.pin(entry, at, img)
+	if err != nil {
+		return 0, err
+	}
+	if !pinned {
 		added = append(added, pair{"digest", img.Digest})
 		d.tell("digest", "", img.Digest)
 	}
 	return line, d.add(entry, at["name"].node, added...)
+}
+
+// pin sets the digest where there is one, or a newTag; false where there is
+// neither.
+func (d *draft) pin(entry *yaml.Node, at map[string]spot, img Image) (line int, done bool, err error) {
+	digest, pinned := at["digest"]
+	newTag, tagged := at["newTag"]
+	switch {
+	case pinned && digest.node.Value == img.Digest && digest.node.Kind == yaml.ScalarNode:
+		return digest.node.Line, true, nil
+	case pinned && tagged && d.leads(entry, newTag.key):
+		// newTag is the first key: it becomes the digest, and the old one goes.
+		if err = d.instead(entry, newTag, img); err == nil {
+			err = d.remove(entry, digest)
+		}
+		d.tell("digest", digest.node.Value, img.Digest)
+		return newTag.node.Line, true, err
+	case pinned:
+		if err = d.set(digest.key, digest.node, img.Digest, "digest"); err == nil && tagged {
+			err = d.remove(entry, newTag)
+		}
+		d.tell("digest", digest.node.Value, img.Digest)
+		return digest.node.Line, true, err
+	case tagged:
+		d.tell("", newTag.node.Value, img.Digest)
+		return newTag.node.Line, true, d.instead(entry, newTag, img)
+	}
+	return at["name"].node.Line, false, nil
 }
 
 // leads reports whether the key stands behind the entry's dash.
