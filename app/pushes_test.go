@@ -214,7 +214,11 @@ func TestPushesOutliveTheStore(t *testing.T) {
 			}
 			l.redis.Restart(t)
 			if restarted {
-				stop = run(t, l.open().Run)
+				p := l.open()
+				if p.waiting != 3 {
+					t.Errorf("%d pushes wait, want 3: what comes now would go before them", p.waiting)
+				}
+				stop = run(t, p.Run)
 			}
 			until(t, "the pushes to reach the store", func() bool {
 				files, err := filepath.Glob(filepath.Join(l.dir, "*.json"))
