@@ -55,7 +55,8 @@ type Courier struct {
 	Firing    int // triggers at a time; 0: 32. Those that take long do not count: see slots
 	Log       *slog.Logger
 
-	held hands
+	held   hands
+	builds records
 }
 
 const defaultFiring = 32
@@ -67,8 +68,8 @@ func (c *Courier) Run(ctx context.Context) error {
 		firing = defaultFiring
 	}
 	var lanes sync.WaitGroup
-	lanes.Go(func() { c.lane(ctx, LaneReports, newSlots(max(c.Parallel, 1), 1, 0)) })
-	lanes.Go(func() { c.lane(ctx, LaneTriggers, newSlots(firing, slowFold, slowAfter)) })
+	lanes.Go(func() { c.lane(ctx, LaneReports, newSlots(max(c.Parallel, 1), 1, 0), 0) })
+	lanes.Go(func() { c.lane(ctx, LaneTriggers, newSlots(firing, slowFold, slowAfter), firing) })
 	holding, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var hold sync.WaitGroup
 	hold.Go(func() { c.hold(holding) })
@@ -78,21 +79,50 @@ func (c *Courier) Run(ctx context.Context) error {
 	return nil
 }
 
-// lane takes as many effects as have a slot, and carries each by itself.
-func (c *Courier) lane(ctx context.Context, lane EffectLane, s *slots) {
-	var carrying sync.WaitGroup
-	defer carrying.Wait()
-	for s.wait(ctx) {
-		free := s.more(1)
-		effects, err := c.Outbox.NextEffects(ctx, c.Name, lane, free)
-		for _, e := range effects {
-			give := s.taken()
-			carrying.Go(func() { defer give(); c.carry(ctx, e) })
+// lane carries each effect by itself, in a slot. Up to ahead of them are
+// claimed before there is one: a claim is a round trip, and a slot should not
+// wait for it.
+func (c *Courier) lane(ctx context.Context, lane EffectLane, s *slots, ahead int) {
+	queue := make(chan *Effect, ahead)
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() {
+		defer close(queue)
+		c.claim(ctx, lane, max(ahead, 1), queue)
+	})
+	for e := range queue {
+		if !s.wait(ctx) {
+			c.giveBack(ctx, e)
+			continue
 		}
-		s.back(free - len(effects))
+		give := s.taken()
+		running.Go(func() { defer give(); c.carry(ctx, e) })
+	}
+}
+
+// claim takes what is due, until ctx ends. What waits for a slot is held.
+func (c *Courier) claim(ctx context.Context, lane EffectLane, most int, queue chan<- *Effect) {
+	for ctx.Err() == nil {
+		effects, err := c.Outbox.NextEffects(ctx, c.Name, lane, most)
+		for _, e := range effects {
+			c.held.add(e, func() {})
+		}
+		for _, e := range effects {
+			queue <- e
+		}
 		if err != nil {
 			pause(ctx, c.Log, "next effects", err)
 		}
+	}
+}
+
+// giveBack lets somebody else carry at once what a stop has left over.
+func (c *Courier) giveBack(stop context.Context, e *Effect) {
+	ctx, done := context.WithTimeout(context.WithoutCancel(stop), lastWords)
+	defer done()
+	defer c.held.remove(e)
+	if err := c.Outbox.Retry(ctx, e, time.Millisecond); err != nil {
+		c.Log.Warn("give back an effect", "id", e.ID, "trigger", e.Trigger, "err", err)
 	}
 }
 
@@ -106,8 +136,8 @@ func (c *Courier) carry(stop context.Context, e *Effect) {
 	}
 	ctx, done := context.WithTimeout(context.WithoutCancel(stop), limit)
 	hurry := context.AfterFunc(stop, func() { time.AfterFunc(lastWords, done) })
-	release := c.held.add(e, done)
-	defer release()
+	c.held.add(e, done)
+	defer c.held.remove(e)
 	again, err := c.effect(ctx, e)
 	hurry()
 	done()

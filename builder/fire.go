@@ -20,7 +20,7 @@ const troubleAfter = 3
 // fire makes one call of a trigger and records it. Its commit is told by an
 // effect of its own, so that no forge holds up a trigger.
 func (c *Courier) fire(ctx context.Context, e *Effect) error {
-	r, err := c.Records.Build(ctx, e.ID)
+	r, err := c.builds.get(ctx, e.ID, c.Records.Build)
 	if err != nil {
 		return err
 	}

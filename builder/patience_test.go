@@ -79,7 +79,11 @@ func (s *idle) Defer(_ context.Context, _ *builder.EventLease, wait time.Duratio
 }
 
 func (s *idle) NextEffects(ctx context.Context, _ string, lane builder.EffectLane, _ int) ([]*builder.Effect, error) {
-	if e := s.effect; e != nil && lane == builder.LaneTriggers {
+	if lane != builder.LaneTriggers {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	if e := s.effect; e != nil {
 		s.effect = nil
 		return []*builder.Effect{e}, nil
 	}

@@ -27,6 +27,9 @@ func newSlots(n, fold int, slow time.Duration) *slots {
 
 // wait takes one slot; false when ctx ended first.
 func (s *slots) wait(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
 	select {
 	case s.fresh <- struct{}{}:
 	case <-ctx.Done():
@@ -38,37 +41,7 @@ func (s *slots) wait(ctx context.Context) bool {
 		<-s.fresh
 		return false
 	}
-	if ctx.Err() != nil {
-		s.back(1)
-		return false
-	}
 	return true
-}
-
-// more takes what else is free, and returns how many that are with the n that
-// the caller has.
-func (s *slots) more(n int) int {
-	for ; ; n++ {
-		select {
-		case s.fresh <- struct{}{}:
-		default:
-			return n
-		}
-		select {
-		case s.all <- struct{}{}:
-		default:
-			<-s.fresh
-			return n
-		}
-	}
-}
-
-// back returns n slots that were not used.
-func (s *slots) back(n int) {
-	for range n {
-		<-s.fresh
-		<-s.all
-	}
 }
 
 // taken puts a slot to use; give ends that.
@@ -87,18 +60,19 @@ type hands struct {
 	in map[*Effect]context.CancelFunc
 }
 
-func (h *hands) add(e *Effect, cancel context.CancelFunc) (release func()) {
+func (h *hands) add(e *Effect, cancel context.CancelFunc) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.in == nil {
 		h.in = map[*Effect]context.CancelFunc{}
 	}
 	h.in[e] = cancel
-	return func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		delete(h.in, e)
-	}
+}
+
+func (h *hands) remove(e *Effect) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.in, e)
 }
 
 func (h *hands) all() []*Effect {
@@ -115,4 +89,41 @@ func (h *hands) drop(e *Effect) {
 		cancel()
 		delete(h.in, e)
 	}
+}
+
+const (
+	recordsKept = 256
+	recordStays = 10 * time.Second
+)
+
+// records remembers builds that have ended for a moment: their triggers fire
+// together, and each reads the same. The zero value is empty.
+type records struct {
+	mu   sync.Mutex
+	read map[string]Record
+	from time.Time // when the first of them was read
+}
+
+// get returns the build, from read unless it is known.
+func (r *records) get(ctx context.Context, id string, read func(context.Context, string) (Record, error)) (Record, error) {
+	r.mu.Lock()
+	if len(r.read) >= recordsKept || time.Since(r.from) > recordStays {
+		r.read = nil
+	}
+	known, ok := r.read[id]
+	r.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	rec, err := read(ctx, id)
+	if err != nil || !rec.State.Terminal() {
+		return rec, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.read == nil {
+		r.read, r.from = map[string]Record{}, time.Now()
+	}
+	r.read[id] = rec
+	return rec, nil
 }

@@ -28,7 +28,11 @@
 //     each. A stream would give neither delays nor coalescing: here adding an
 //     effect that waits makes it newer, and Done drops only the version that
 //     was done. The end of a build is urgent: it ends whatever wait its effect
-//     is in.
+//     is in. What fires triggers is in a set of its own, so that it holds up no
+//     report. Leases are short and held by whoever carries the effect.
+//   - Trigger runs: the record is a detail of its build; its state, which
+//     lists and retries go by, is control's. Settle writes both and ends the
+//     effect.
 //   - Threads: what we have to say on one pull request or commit, a hash with
 //     one remark for each topic. An older remark that comes late changes
 //     nothing, so effects may be carried in any order.
@@ -46,7 +50,7 @@
 //
 // Calls answer quickly when Redis is gone, with builder.ErrUnavailable (use
 // Open for a client that is tuned for it). Calls that wait for something
-// (NextEvent, Claim, NextEffect, AwaitBuild, AwaitDecision, Lock, a followed
+// (NextEvent, Claim, NextEffects, AwaitBuild, AwaitDecision, Lock, a followed
 // ReadLog) ride an outage out and end only with their context.
 //
 // Redis 7 or newer is needed, with its append-only file synced always where

@@ -24,13 +24,6 @@ func (s *Store) Settle(ctx context.Context, e *builder.Effect, run builder.Trigg
 	if err != nil {
 		return err
 	}
-	kept, err := runOn(ctx, s.client, s.scripts.keepRun, []string{triggersKey(run.BuildID)}, run.Trigger, turnOf(e.Token), text, ms(s.opts.Builds))
-	if err == nil && kept.number(0) == 0 {
-		err = builder.ErrLeaseLost
-	}
-	if err != nil {
-		return wrap(err)
-	}
 	how := "hold"
 	switch {
 	case run.State.Terminal():
@@ -38,15 +31,41 @@ func (s *Store) Settle(ctx context.Context, e *builder.Effect, run builder.Trigg
 	case run.Retry > 0:
 		how = "retry"
 	}
-	r, err := s.run(ctx, s.scripts.settleRun, run.BuildID, run.Trigger, e.Token, how, ms(run.Retry), string(run.State),
-		run.Repository.Key(), ms(s.opts.Builds), string(tell.When), tell.Commit, tell.Context)
-	if err == nil && r.number(0) == 0 {
+	keep := []any{run.Trigger, turnOf(e.Token), text, ms(s.opts.Builds)}
+	end := []any{run.BuildID, run.Trigger, e.Token, how, ms(run.Retry), string(run.State),
+		run.Repository.Key(), ms(s.opts.Builds), string(tell.When), tell.Commit, tell.Context}
+	kept, ended, err := s.keepAndEnd(ctx, triggersKey(run.BuildID), keep, end)
+	if err == nil && (!kept || !ended) {
 		err = builder.ErrLeaseLost
 	}
 	if err != nil {
 		return wrap(err)
 	}
 	return nil
+}
+
+// keepAndEnd runs the two scripts, the second never without the first: on one
+// connection in one round trip, in a cluster one after the other.
+func (s *Store) keepAndEnd(ctx context.Context, key string, keep, end []any) (kept, ended bool, err error) {
+	if _, cluster := s.client.(*redis.ClusterClient); !cluster {
+		pipe := s.client.Pipeline()
+		// By its text: the first must run, whatever the server knows.
+		first := s.scripts.keepRun.Eval(ctx, pipe, []string{key}, keep...)
+		second := s.scripts.settleRun.EvalSha(ctx, pipe, []string{control}, end...)
+		_, _ = pipe.Exec(ctx) // the error is the first command's that failed
+		if !redis.HasErrorPrefix(second.Err(), "NOSCRIPT") {
+			if err := errors.Join(classify(ctx, first.Err()), classify(ctx, second.Err())); err != nil {
+				return false, false, err
+			}
+			return first.Val() == int64(1), second.Val() == int64(1), nil
+		}
+	}
+	r, err := runOn(ctx, s.client, s.scripts.keepRun, []string{key}, keep...)
+	if err != nil || r.number(0) == 0 {
+		return false, false, err
+	}
+	r, err = s.run(ctx, s.scripts.settleRun, end...)
+	return true, r.number(0) == 1, err
 }
 
 // turnOf is the part of an effect's token that grows with every lease.

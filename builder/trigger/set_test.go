@@ -137,7 +137,116 @@ func TestSetStops(t *testing.T) {
 		<-ctx.Done()
 		return "", ctx.Err()
 	}}
-	if got := newSet(t, k).Fire(ctx, due(3)); got.State != "waiting" || got.Retry <= 0 {
+	if got := newSet(t, k).Fire(ctx, due(3)); got.State != "waiting" || got.Retry <= 0 || got.Attempts != 2 {
 		t.Errorf("%+v", got)
 	}
 }
+
+// tags knows one digest for every tag.
+type tags string
+
+func (t tags) Pushed(context.Context, string, string) (string, error) { return string(t), nil }
+
+func rollout(digest string) builder.Firing {
+	r := record(builder.Succeeded, []builder.TagOutcome{{Tag: "v1", Moved: true}},
+		config.Trigger{Name: "audit", Webhook: &config.Webhook{}}, config.Trigger{Name: "prod", Kubernetes: &config.Kubernetes{}})
+	r.Digest = digest
+	return builder.Firing{Record: r, Trigger: "prod"}
+}
+
+func TestSetSkipsWhatANewerImageOutdates(t *testing.T) {
+	for name, tt := range map[string]struct {
+		trigger, at string
+		before      *builder.TriggerRun
+		want        builder.RunState
+	}{
+		"the tag is there still":   {"prod", "sha256:1", nil, builder.RunSucceeded},
+		"nothing is known":         {"prod", "", nil, builder.RunSucceeded},
+		"the tag went on":          {"prod", "sha256:2", nil, builder.RunSkipped},
+		"it is under way already":  {"prod", "sha256:2", &builder.TriggerRun{State: builder.RunRunning, Attempts: 1, Memo: "m"}, builder.RunSucceeded},
+		"a message is told anyway": {"audit", "sha256:2", nil, builder.RunSucceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := &fake{fire: func(context.Context) (string, error) { return "", nil }}
+			s := newSet(t, k)
+			s.o.Kinds["kubernetes"], s.o.Tags = k, tags(tt.at)
+			f := rollout("sha256:1")
+			f.Trigger, f.Before = tt.trigger, tt.before
+			got := s.Fire(t.Context(), f)
+			if got.State != tt.want || (tt.want == builder.RunSkipped) != strings.Contains(got.Answer, "v1 was pushed again") {
+				t.Errorf("%+v", got)
+			}
+			if called := k.got.Delivery != ""; called == (tt.want == builder.RunSkipped) {
+				t.Errorf("called: %t", called)
+			}
+		})
+	}
+}
+
+func TestSetRefusesForks(t *testing.T) {
+	f := due(1)
+	f.Record.Lane = builder.ForkLane
+	if got := newSet(t, &fake{}).Fire(t.Context(), f); got.State != "failed" || !strings.Contains(got.Error, "fork") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What is under way is one attempt, however often it is looked at, with one
+// beginning, and is given up some time.
+func TestSetWatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &fake{fire: func(context.Context) (string, error) { return "1 of 3 updated", nil }, more: Answer{Again: time.Minute, Memo: "step 1", URL: "https://x/s3cret"}}
+		s := newSet(t, k)
+		s.o.Kinds["kubernetes"] = k
+		f, began, calls := rollout("sha256:1"), time.Now(), 0
+		for {
+			got := s.Fire(t.Context(), f)
+			calls++
+			if got.Attempts != 1 || !got.StartedAt.Equal(began) || got.Took != time.Since(began) || got.URL != "https://x/***" {
+				t.Fatalf("call %d: %+v", calls, got)
+			}
+			if got.State == builder.RunFailed {
+				if !strings.Contains(got.Error, "2h0m0s") || got.Retry != 0 {
+					t.Errorf("%+v", got)
+				}
+				break
+			}
+			if got.State != builder.RunRunning || got.Retry != time.Minute || k.got.Attempt != 1 || calls > 1 && k.got.Memo != "step 1" {
+				t.Fatalf("call %d: %+v with memo %q", calls, got, k.got.Memo)
+			}
+			f.Before = &got
+			time.Sleep(got.Retry)
+		}
+		if calls != 122 {
+			t.Errorf("%d calls in 2 h", calls)
+		}
+	})
+}
+
+// A look that fails for now does not begin anew.
+func TestSetKeepsTheMemo(t *testing.T) {
+	k := &fake{fire: func(context.Context) (string, error) { return "", Temporary(errors.New("the cluster is away"), 0) }}
+	s := newSet(t, k)
+	s.o.Kinds["kubernetes"] = k
+	f := rollout("sha256:1")
+	f.Before = &builder.TriggerRun{State: builder.RunRunning, Attempts: 1, Memo: "step 1", StartedAt: time.Now().UTC()}
+	if got := s.Fire(t.Context(), f); got.State != builder.RunWaiting || got.Memo != "step 1" || got.Attempts != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestSetTimeoutOfAKind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := patient{&fake{fire: func(ctx context.Context) (string, error) {
+			<-ctx.Done()
+			return "", Temporary(ctx.Err(), 0)
+		}}}
+		if got := newSet(t, k).Fire(t.Context(), due(1)); got.Took != 30*time.Second {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+type patient struct{ *fake }
+
+func (patient) Timeout() time.Duration { return 30 * time.Second }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -100,12 +101,37 @@ func fire(ctx context.Context, t *testing.T, s Subject, f trigger.Firing) (strin
 	if text := fmt.Sprint(answer, err, action); s.Secret != "" && strings.Contains(text, s.Secret) {
 		t.Errorf("the secret shows in %q", text)
 	}
+	if err != nil && (answer.Again > 0 || answer.Skipped) {
+		t.Errorf("an error (%v) and an answer that goes on: %+v", err, answer)
+	}
+	if answer.Again > 0 && answer.Skipped {
+		t.Errorf("skipped, and under way: %+v", answer)
+	}
+	if u, err := url.Parse(answer.URL); answer.URL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.User != nil) {
+		t.Errorf("URL is %q, want a page that people can open", answer.URL)
+	}
 	return answer.Text, err
+}
+
+// finish calls until it is over what one call may only begin.
+func finish(t *testing.T, s Subject, f trigger.Firing) (text string, err error) {
+	t.Helper()
+	for range 1000 {
+		answer, err := s.Kind.Fire(t.Context(), f)
+		if s.Secret != "" && strings.Contains(fmt.Sprint(answer, err), s.Secret) {
+			t.Errorf("the secret shows in %+v, %v", answer, err)
+		}
+		if err != nil || answer.Again == 0 {
+			return answer.Text, err
+		}
+		f.Memo = answer.Memo
+	}
+	return "", errors.New("1,000 calls, and it is not over")
 }
 
 func accepted(t *testing.T, s Subject) {
 	s.Peer(Accept)
-	answer, err := fire(t.Context(), t, s, Firing(s.Trigger, 1))
+	answer, err := finish(t, s, Firing(s.Trigger, 1))
 	if err != nil || !strings.Contains(answer, "welcome") {
 		t.Errorf("Fire = %q, %v; want the peer's answer", answer, err)
 	}
