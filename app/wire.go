@@ -75,6 +75,11 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		insecure = append(insecure[:len(insecure):len(insecure)], us.Host)
 	}
 
+	host := ""
+	if cfg.Registry.Default == "" {
+		host = us.Host // images go to the registry that we embed
+	}
+
 	// State.
 	redis.SetLogger(redisLog{log.With("room", "redis")})
 	client, err := store.Open(at.redis)
@@ -82,7 +87,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		return nil, fmt.Errorf("redis: %w", err)
 	}
 	records := store.New(client, store.Options{
-		Lease: lease, PerRepository: cfg.Limits.PerRepository, MaxAttempts: cfg.Limits.MaxAttempts,
+		Host: host, Lease: lease, PerRepository: cfg.Limits.PerRepository, MaxAttempts: cfg.Limits.MaxAttempts,
 		Events: cfg.Retention.Events, Builds: cfg.Retention.Builds, Logs: cfg.Retention.Logs, Log: log,
 	})
 	if err := records.Ping(ctx); err != nil {
@@ -118,10 +123,6 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	})
 	if err != nil {
 		return nil, err
-	}
-	host := ""
-	if cfg.Registry.Default == "" {
-		host = us.Host // images go to the registry that we embed
 	}
 	registryHost := func() string { return host }
 	apps := &identities{config: cfg.GitHub, store: credentials}

@@ -50,6 +50,10 @@ func Start(ctx context.Context, o Options) (*Instance, error) {
 	if err := os.WriteFile(settings, []byte("listen: 127.0.0.1:0\n"+o.Settings), 0o600); err != nil {
 		return nil, err
 	}
+	// What an `up` before it left there is no address of this one.
+	if err := os.Remove(filepath.Join(in.Data, "url")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
 	log, err := os.Create(in.log)
 	if err != nil {
 		return nil, err
