@@ -72,7 +72,7 @@ up: deps tools build ## the same, and it stays up
 	$(GOBUILD) -o bin/demo ./app/demo
 	$(ROOT) bin/demo -keep
 
-bench: deps tools build ## ours against the others, measured here and now
+bench: deps tools kube build ## ours against the others, measured here and now
 	$(GOBUILD) -o bin/bench ./app/bench
 	$(ROOT) bin/bench
 

@@ -114,8 +114,8 @@ type watchedAPI struct {
 
 	mu      sync.Mutex
 	patched chan struct{}
-	patch   time.Time     // when the first patch came
-	before  time.Duration // what the server took for everything until then
+	patch   time.Time  // when the first patch came
+	before  []interval // what the server was asked before it
 }
 
 func watchAPI(admin string) (*watchedAPI, error) {
@@ -163,7 +163,7 @@ func (w *watchedAPI) note(next http.Handler) http.Handler {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.patch.IsZero() {
-			w.before += time.Since(began)
+			w.before = append(w.before, interval{began, time.Now()})
 		}
 	})
 }
@@ -171,7 +171,7 @@ func (w *watchedAPI) note(next http.Handler) http.Handler {
 // rollout pushes another image and returns how long it took to the patch.
 func (w *watchedAPI) rollout(ctx context.Context, up *instance.Instance, push int) (time.Duration, error) {
 	w.mu.Lock()
-	w.patched, w.patch, w.before = make(chan struct{}), time.Time{}, 0
+	w.patched, w.patch, w.before = make(chan struct{}), time.Time{}, nil
 	patched := w.patched
 	w.mu.Unlock()
 	put, err := pushNoted(ctx, up, fmt.Sprintf("acme/api:v%d", push))
@@ -185,12 +185,18 @@ func (w *watchedAPI) rollout(ctx context.Context, up *instance.Instance, push in
 	case <-time.After(30 * time.Second):
 		return 0, errors.New("no patch within 30 s")
 	}
-	if err := ended(ctx, up); err != nil {
+	if err := ended(ctx, up, push+1); err != nil {
 		return 0, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.patch.Sub(put) - w.before, nil
+	took := w.patch.Sub(put)
+	for _, asked := range w.before {
+		if asked.began.After(put) {
+			took -= asked.took()
+		}
+	}
+	return took, nil
 }
 
 // pushNoted pushes an image and returns when its tag was put.
@@ -218,37 +224,25 @@ func (n *notedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// ended waits until no rollout is under way, so that none is measured with
-// another one.
-func ended(ctx context.Context, up *instance.Instance) error {
+// ended waits until so many rollouts have succeeded, so that none is measured
+// while another one is watched.
+func ended(ctx context.Context, up *instance.Instance, rollouts int) error {
 	ctx, done := context.WithTimeout(ctx, 30*time.Second)
 	defer done()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		open, err := openRuns(ctx, up)
-		if err != nil || open == 0 {
+		var list handlers.TriggerRunList
+		err := get(ctx, up, "/api/v1/triggers?limit=200&state="+string(builder.RunSucceeded), &list)
+		if err != nil || len(list.Runs) >= rollouts {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d rollouts do not end: %w", open, ctx.Err())
+			return fmt.Errorf("%d of %d rollouts have succeeded: %w", len(list.Runs), rollouts, ctx.Err())
 		case <-tick.C:
 		}
 	}
-}
-
-// openRuns counts the triggers that are not at their end.
-func openRuns(ctx context.Context, up *instance.Instance) (int, error) {
-	open := 0
-	for _, state := range []builder.RunState{builder.RunWaiting, builder.RunRunning} {
-		var list handlers.TriggerRunList
-		if err := get(ctx, up, "/api/v1/triggers?state="+string(state), &list); err != nil {
-			return 0, err
-		}
-		open += len(list.Runs)
-	}
-	return open, nil
 }
 
 func pemOf(der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}) }
