@@ -10,6 +10,14 @@ import (
 // decide reads what the event is about and plans it. What the pusher can
 // mend is part of the decision; an error means that trying again may help.
 func (d *Dispatcher) decide(ctx context.Context, l *EventLease) (Decision, error) {
+	decision, err := d.byKind(ctx, l)
+	if err != nil {
+		return Decision{}, err
+	}
+	return d.registerFirst(ctx, l, decision), nil
+}
+
+func (d *Dispatcher) byKind(ctx context.Context, l *EventLease) (Decision, error) {
 	switch l.Event.Kind {
 	case Installation:
 		return d.installation(ctx, l.Event)

@@ -30,15 +30,16 @@ type Inbox interface {
 
 // EventLease is the right to decide one event.
 type EventLease struct {
-	Event     Event
-	Head      *Position         // where the event's ref stood; nil: never seen, no Commit: deleted
-	TagOwners map[string]string // image:tag -> ref, of the whole repository
-	Last      map[string]State  // image -> how its last build of the event's ref ended
-	Paused    map[string]string // image ("": all) -> who paused it
-	Home      Home              // of the repository; the first event claims it
-	Approved  string            // the commit of the event's pull request that a maintainer approved
-	Attempt   int               // from 1; deferring counts
-	Token     string            // fences Decide, Defer and Extend
+	Event      Event
+	Head       *Position         // where the event's ref stood; nil: never seen, no Commit: deleted
+	TagOwners  map[string]string // image:tag -> ref, of the whole repository
+	Last       map[string]State  // image -> how its last build of the event's ref ended
+	Paused     map[string]string // image ("": all) -> who paused it
+	Home       Home              // of the repository; the first event claims it
+	Approved   string            // the commit of the event's pull request that a maintainer approved
+	Registered bool              // the default branch's file was read for Registrations since we were let in
+	Attempt    int               // from 1; deferring counts
+	Token      string            // fences Decide, Defer and Extend
 }
 
 // Sources opens commits of repositories.

@@ -3,7 +3,6 @@ package builder_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -267,33 +266,5 @@ func TestPlainPushOfManyTriggers(t *testing.T) {
 	}
 	if len(decision.Reasons) != 1 || !strings.Contains(decision.Reasons[0].Message, "6 triggers of acme/ops are left out") {
 		t.Errorf("reasons %+v", decision.Reasons)
-	}
-}
-
-// The triggers of all files count against an image repository's.
-func TestPlanningCountsOthersTriggers(t *testing.T) {
-	l := newLab(t, store.Options{})
-	ctx := t.Context()
-	var many []config.Trigger
-	for _, c := range "abcdefghi" {
-		many = append(many, triggerFor(t, "t"+string(c), "all"))
-	}
-	l.register(ctx, labRepo, labImage, many...)
-	ops := builder.Repository{Forge: "git", ID: "acme/ops", Owner: "acme", Name: "ops", DefaultBranch: "main"}
-	d := l.pushDispatcher()
-	d.Policy = []config.Policy{{Repositories: []string{"acme/ops"}, Images: []string{labImage}}}
-	for n, triggers := range []string{
-		"{name: one, webhook: {url: \"https://example.com\"}}",
-		"{name: one, webhook: {url: \"https://example.com\"}}, {name: two, webhook: {url: \"https://example.com\"}}",
-	} {
-		commit := fmt.Sprint("ops", n)
-		l.commit(commit, "", commit)
-		l.commits[commit][".registry-build.yml"] = "version: 1\nimages:\n  - repository: acme/hello\n    triggers: [" + triggers + "]\n"
-		l.refs["refs/heads/main"] = commit
-		decision := l.decideWith(ctx, d, builder.Event{ID: "git:" + commit, Kind: builder.BranchPushed, Repository: ops, Ref: "refs/heads/main", Commit: commit})
-		refused := len(decision.Reasons) == 1 && strings.Contains(decision.Reasons[0].Message, "and 9 in that of acme/hello")
-		if wanted := n == 1; refused != wanted || (len(decision.Builds) == 0) != wanted {
-			t.Errorf("with %d triggers: %+v", n+1, decision)
-		}
 	}
 }

@@ -38,8 +38,9 @@ type Decision struct {
 	Approve          *Approval         `json:"approve,omitempty"`   // a fork's commit may be built
 	Pause            map[string]string `json:"pause,omitempty"`     // image ("": all) -> who paused it, "" resumes
 	TagOwners        map[string]string `json:"tagOwners,omitempty"` // image:tag -> ref that came out as it first
-	// Registers: the default branch moved, and Registered are the triggers of
-	// its file from now on, for what people push themselves.
+	// Registers: the default branch moved, or this is the repository's first
+	// event, and Registered are the triggers of that branch's file from now on,
+	// for what people push themselves.
 	Registers  bool           `json:"registers,omitempty"`
 	Registered []Registration `json:"registered,omitempty"`
 	// Pushes are the records of an ImagePushed that sets something off: one for

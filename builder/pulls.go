@@ -142,7 +142,10 @@ func (d *Dispatcher) planPull(ctx context.Context, in PlanInput, attempt int) (D
 	if err != nil {
 		return Decision{}, err
 	}
-	decision := Plan(in)
+	decision, err := d.planAmongOthers(ctx, in)
+	if err != nil {
+		return Decision{}, err
+	}
 	for i := range decision.Builds {
 		if b := &decision.Builds[i]; warning != "" {
 			b.Warnings = append(slices.Clip(b.Warnings), warning)

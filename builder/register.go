@@ -1,6 +1,8 @@
 package builder
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,6 +16,38 @@ import (
 func registers(e Event) bool {
 	return e.Request == nil && (e.Kind == BranchPushed || e.Kind == BranchDeleted) &&
 		e.Repository.DefaultBranch != "" && e.Ref == defaultRef(e.Repository)
+}
+
+// registerFirst has a repository's first event register what its default
+// branch's file says now, whatever the event is about: that branch may not move
+// for months, and people push images meanwhile. Where the file cannot be read
+// the next event does it. That we were let in is no such event: it comes for
+// thousands of repositories at once, and this fetches them.
+func (d *Dispatcher) registerFirst(ctx context.Context, l *EventLease, decision Decision) Decision {
+	e := l.Event
+	if l.Registered || decision.Registers || d.Registrations == nil || e.Kind == Installation || e.Kind == ImagePushed || e.Repository.DefaultBranch == "" {
+		return decision
+	}
+	ref := defaultRef(e.Repository)
+	c, err := d.openRef(ctx, e.Repository, ref)
+	switch {
+	case errors.Is(err, ErrNotFound): // its first push registers
+		decision.Registers = true
+		return decision
+	case err != nil:
+		d.Log.Debug("default branch not registered", "event", e.ID, "err", err)
+		return decision
+	}
+	defer c.Close()
+	in := d.input(l, Event{ID: e.ID, Kind: BranchPushed, Repository: e.Repository, Ref: ref, Commit: c.hash})
+	in.File = c.file.parsed
+	planned, err := d.planAmongOthers(ctx, in)
+	if err != nil {
+		d.Log.Debug("default branch not registered", "event", e.ID, "err", err)
+		return decision
+	}
+	decision.Registers, decision.Registered = planned.Registers, planned.Registered
+	return decision
 }
 
 // registered are the image repositories of the file with their triggers, each
@@ -92,4 +126,48 @@ func (p *planner) ownTriggers(repository string) int {
 		}
 	}
 	return n
+}
+
+// planAmongOthers plans with what other source repositories have registered
+// for the same image repositories, where there is any: their triggers count.
+// Where an event's images go is what planning finds out, so it is planned
+// again then, which is rare.
+func (d *Dispatcher) planAmongOthers(ctx context.Context, in PlanInput) (Decision, error) {
+	decision := Plan(in)
+	if d.Registrations == nil {
+		return decision, nil
+	}
+	others := map[string][]Registration{}
+	for _, destination := range triggered(decision) {
+		registered, err := d.Registrations.Registrations(ctx, destination)
+		if err != nil {
+			return Decision{}, err
+		}
+		registered = slices.DeleteFunc(registered, func(r Registration) bool { return r.Repository.Key() == in.Event.Repository.Key() })
+		if len(registered) > 0 {
+			others[destination] = registered
+		}
+	}
+	if len(others) == 0 {
+		return decision, nil
+	}
+	in.Others = others
+	return Plan(in), nil
+}
+
+// triggered are the image repositories of a decision that have triggers.
+func triggered(d Decision) []string {
+	var destinations []string
+	add := func(destination string, triggers []config.Trigger) {
+		if len(triggers) > 0 && !slices.Contains(destinations, destination) {
+			destinations = append(destinations, destination)
+		}
+	}
+	for _, b := range d.Builds {
+		add(b.Destination, b.Triggers)
+	}
+	for _, r := range d.Registered {
+		add(r.Destination, r.Triggers)
+	}
+	return destinations
 }

@@ -65,7 +65,7 @@ func decodeEventLease(r reply) (*builder.EventLease, error) {
 	for image, by := range r.list(9).pairs() {
 		l.Paused[image] = by
 	}
-	l.Approved = r.text(10)
+	l.Approved, l.Registered = r.text(10), r.number(11) == 1
 	return l, nil
 }
 

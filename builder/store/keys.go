@@ -64,7 +64,8 @@ package store
 //	{rb}:pushed:IMAGES          hash tag -> digest that it was last known to name;
 //	                            IMAGES of the embedded registry without host here
 //	{rb}:registered:IMAGES      hash REPO -> builder.Registration; IMAGES as above
-//	{rb}:registrations:REPO     set of the IMAGES that have one
+//	{rb}:registrations:REPO     set of the IMAGES that have one, and "" once the
+//	                            default branch's file was read
 //	{rb}:tag-lease:IMAGES       token of the holder
 //
 // Details, one slot for each build:

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -90,6 +91,32 @@ func TestRegistrationsFollowTheDefaultBranch(t *testing.T) {
 	}
 	if got := holders(t, s, "acme/shop/worker"); got != nil {
 		t.Errorf("after the removal: %v", got)
+	}
+}
+
+// A repository is read once for what it registers, also if that was nothing,
+// and afresh when it comes back.
+func TestLeaseSaysWhoHasRegistered(t *testing.T) {
+	s := storetest.New(t, store.Options{})
+	for i, tt := range []struct {
+		decision builder.Decision
+		before   bool
+	}{
+		{builder.Decision{}, false},
+		{builder.Decision{Registers: true}, false},
+		{builder.Decision{Registers: true, Registered: []builder.Registration{registration("shop", "acme/shop")}}, true},
+		{builder.Decision{}, true},
+		{builder.Decision{StopAll: "removed"}, true},
+		{builder.Decision{}, false},
+	} {
+		accept(t, s, pushed(fmt.Sprint(i), "shop", "refs/heads/main", fmt.Sprint(i)))
+		l := nextEvent(t, s)
+		if l.Registered != tt.before {
+			t.Errorf("event %d: registered %t, want %t", i, l.Registered, tt.before)
+		}
+		if err := s.Decide(ctx, l, tt.decision); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

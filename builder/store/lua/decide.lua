@@ -60,7 +60,10 @@ if c.cancel_ref ~= '' then
   end
 end
 
-if c.registers then register(repo, c.registered) end
+if c.registers then
+  register(repo, c.registered)
+  redis.call('SADD', RB .. ':registrations:' .. repo, '')
+end
 
 local function record(b)
   redis.call('HSET', build(b.id), 'event', b.event, 'repo', b.repo, 'image', b.image, 'ref', b.ref,

@@ -3,7 +3,7 @@
 -- ARGV  1 lease in ms
 -- Returns {event id, event, seq, accepted at (us), token, attempt, head or "",
 --          owners as name, value, …, last as image, "seq state", …,
---          paused as image, by, …, approved commit or ""},
+--          paused as image, by, …, approved commit or "", 1 if it was registered},
 --          or {"", ms until one is due or -1}
 local at = now()
 while true do
@@ -28,7 +28,8 @@ while true do
     local last = redis.call('HGETALL', RB .. ':last:' .. repo .. ':' .. about)
     local paused = redis.call('HGETALL', RB .. ':paused:' .. repo)
     local approved = redis.call('HGET', RB .. ':approved:' .. repo, about) or ''
-    return {id, e[1], e[2], e[3], token, tostring(attempt), head, owners, last, paused, approved}
+    local known = redis.call('EXISTS', RB .. ':registrations:' .. repo)
+    return {id, e[1], e[2], e[3], token, tostring(attempt), head, owners, last, paused, approved, known}
   end
 end
 local first = redis.call('ZRANGE', RB .. ':inboxes', 0, 0, 'WITHSCORES')
