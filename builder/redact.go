@@ -77,7 +77,8 @@ func (w *Worker) redact(ctx context.Context, r *Result) {
 }
 
 // redactSteps hides secrets in the steps' names, which hold expanded build
-// arguments: all at once, because asking the redactor costs a file.
+// arguments: all at once, because each look goes through every form of every
+// secret.
 func redactSteps(ctx context.Context, r Redactor, steps []Step) []Step {
 	if len(steps) == 0 {
 		return steps

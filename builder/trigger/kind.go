@@ -98,7 +98,7 @@ func KindOf(t config.Trigger) string {
 }
 
 // delivery identifies what one trigger tells of one build. Both parts have
-// letters, digits, - and _ only.
+// letters, digits, - and _ only, and the names of operators' triggers a dot.
 func delivery(r builder.Record, t config.Trigger) string {
 	return fmt.Sprintf("%s-%s", r.ID, t.Name)
 }
