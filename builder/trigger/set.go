@@ -116,6 +116,7 @@ func (s *Set) Fire(ctx context.Context, f builder.Firing) builder.TriggerRun {
 	attempt, cancel := context.WithTimeout(ctx, s.timeout(kind))
 	defer cancel()
 	answer, err := kind.Fire(attempt, firing)
+	run.Action = s.show(ctx, kind.Action(t), maxError) // a chat's service is known once its credential was opened
 	return s.settle(ctx, f, run, answer, err)
 }
 
