@@ -61,8 +61,8 @@ func TestScript(t *testing.T) {
 			return s.prepare()
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			// What runs beside the script: story_test.go.
-			"up": cmdUp, "down": cmdDown, "receiver": cmdReceiver, "gate": cmdGate, "redis": cmdRedis, "process": cmdProcess,
+			// What runs beside the script: story_test.go, receiver_test.go, outside_test.go.
+			"up": cmdUp, "down": cmdDown, "receiver": cmdReceiver, "gate": cmdGate, "redis": cmdRedis, "registry": cmdRegistry, "process": cmdProcess,
 			// What it does and looks at: commands_test.go.
 			"repo": cmdRepo, "let": cmdLet, "build": cmdBuild, "image": cmdImage, "push": cmdPush, "digest": cmdDigest, "until": cmdUntil, "api": cmdAPI,
 			// A Kubernetes of its own: cluster_test.go.

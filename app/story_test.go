@@ -1,11 +1,9 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -19,14 +17,11 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"github.com/registry-build/registry-build/builder/trigger/webhook"
 )
 
 const (
 	upLimit    = 60 * time.Second
-	untilLimit = 3 * time.Minute                // nobody waits so long; -race makes the program ten times slower
-	hookSecret = "a-secret-that-nobody-guesses" // what `receiver` checks signatures with
+	untilLimit = 3 * time.Minute // nobody waits so long; -race makes the program ten times slower
 )
 
 // nextPort counts below the ports that the kernel gives to whoever asks for
@@ -153,44 +148,6 @@ func cmdDown(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(storyOf(ts).stop(sig))
 }
 
-// cmdReceiver starts an HTTP server that writes each request into hooks.log,
-// and sets HOOK to its address and HOOK_SECRET to what it checks signatures
-// with: receiver [STATUS...]. The first requests are answered with these
-// statuses, the rest with 200.
-func cmdReceiver(ts *testscript.TestScript, _ bool, args []string) {
-	s := storyOf(ts)
-	answers := make(chan int, len(args))
-	for _, arg := range args {
-		status, err := strconv.Atoi(arg)
-		ts.Check(err)
-		answers <- status
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	file := filepath.Join(s.dir, "hooks.log")
-	ts.Check(os.WriteFile(file, nil, 0o600))
-	s.receiver = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		status := http.StatusOK
-		select {
-		case status = <-answers:
-		default:
-		}
-		body, _ := io.ReadAll(r.Body)
-		var line bytes.Buffer
-		fmt.Fprintf(&line, "%s, %s, answered %d\n%s\n", r.Header.Get(webhook.EventHeader), signature(r.Header.Get(webhook.SignatureHeader), body), status, body)
-		f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0o600)
-		if err != nil {
-			return
-		}
-		defer f.Close()
-		f.Write(line.Bytes())
-		w.WriteHeader(status)
-	})}
-	go s.receiver.Serve(l)
-	ts.Setenv("HOOK", "http://"+l.Addr().String())
-	ts.Setenv("HOOK_SECRET", hookSecret)
-}
-
 // cmdGate starts an HTTP server that a step of a build can wait for, and sets
 // GATE to its address: gate. It answers 503 until `gate open`, and again after
 // `gate close`.
@@ -214,19 +171,6 @@ func cmdGate(ts *testscript.TestScript, _ bool, args []string) {
 	default:
 		ts.Fatalf("usage: gate [open|close]")
 	}
-}
-
-// signature says what a receiver finds out about a delivery.
-func signature(header string, body []byte) string {
-	if header == "" {
-		return "not signed"
-	}
-	t, _, _ := strings.Cut(strings.TrimPrefix(header, "t="), ",")
-	seconds, err := strconv.ParseInt(t, 10, 64)
-	if err != nil || webhook.Sign(hookSecret, time.Unix(seconds, 0), body) != header {
-		return "signature wrong: " + header
-	}
-	return "signature good"
 }
 
 // cmdRedis starts or kills a redis-server outside of `up` and sets REDIS to
