@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 )
@@ -227,6 +228,9 @@ func (a *attempt) tag(ctx context.Context, src Source, login Login) error {
 		Descends:   src.Descends,
 		Fence:      a.fence,
 	})
+	for i, t := range tagged {
+		tagged[i].Quiet = slices.Contains(b.Quiet, t.Tag)
+	}
 	a.result.Tagged = tagged
 	if err != nil {
 		return err

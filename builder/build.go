@@ -74,9 +74,12 @@ type Build struct {
 	Rule       string     `json:"rule,omitempty"` // the rule that matched, as people wrote it
 	Spec       Spec       `json:"spec"`
 
-	Destination string           `json:"destination"`    // image repository; without host: the embedded registry
-	Tags        []string         `json:"tags,omitempty"` // may hold ${buildTime}: see At
-	Triggers    []config.Trigger `json:"triggers,omitempty"`
+	Destination string   `json:"destination"`    // image repository; without host: the embedded registry
+	Tags        []string `json:"tags,omitempty"` // may hold ${buildTime}: see At
+	// Quiet are those of Tags that set no trigger off: only the commit's own
+	// file gives them, and its ref has no authority.
+	Quiet    []string         `json:"quiet,omitempty"`
+	Triggers []config.Trigger `json:"triggers,omitempty"`
 	// Names are what a policy may call the source repository: its key first,
 	// and the names that it has had.
 	Names    []string `json:"names,omitempty"`
@@ -175,6 +178,7 @@ type TagOutcome struct {
 	Moved    bool   `json:"moved"`              // the tag names the digest now and did not before
 	Previous string `json:"previous,omitempty"` // the digest that it named before
 	HeldBy   string `json:"heldBy,omitempty"`   // commit that the guard left the tag on
+	Quiet    bool   `json:"quiet,omitempty"`    // it sets no trigger off: Build.Quiet
 }
 
 // Held reports whether "latest means latest" kept the tag where it was.

@@ -286,7 +286,7 @@ func TestLongAnswers(t *testing.T) {
 	}
 	l.file("70", "a0", "version: 1\nimages:\n  - {name: api, rules: [{pullRequest: true, tags: ["+tags.String()+"]}]}\n"+images.String())
 	d := l.comment(t.Context(), 7, "ada", "/build")
-	for _, part := range []string{"Building `api` at `700000`, tags `t0`, `t1`", "`t9` and 2 more.\n", "- `img9`: ", "\n- and 2 more"} {
+	for _, part := range []string{"Building `api` at `700000`, tags `t0`, `t1`", "`t9` and 2 more.\n", "- `img9`: ", "\n- and 3 more"} {
 		if !strings.Contains(d.Answer.Text, part) {
 			t.Errorf("%q is not in:\n%s", part, d.Answer.Text)
 		}

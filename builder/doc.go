@@ -22,7 +22,8 @@
 // What the dispatcher makes of an event:
 //
 //	branch, tag       its file at the commit; the default branch's file says
-//	                  what may be reached, unless the ref is protected
+//	                  what may be reached, and which of the tags set
+//	                  triggers off, unless the ref is protected
 //	pull request      the same, never with authority; of the head or the merge
 //	  from a fork     the base branch's file; waits for /ok-to-build of that
 //	                  commit, then the fork lane: no secrets, nothing pushed

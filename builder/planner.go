@@ -157,16 +157,17 @@ func (p *planner) build(img config.Image, r *config.Rule, key string, groups map
 	if key != "" {
 		name += fmt.Sprintf(" by %q", key)
 	}
-	tags, warnings, err := p.tags(r, s, t.repository, name)
+	tags, quiet, warnings, err := p.tags(r, s, img.Name, t.repository, name)
 	if err != nil {
 		p.refuse(img, r, err.Error())
 		return
 	}
+	warnings = append(warnings, p.unheard(t.triggers, quiet)...)
 	b := Build{
 		ID: BuildID(e, img.Name, key), EventID: e.ID, EventKind: e.Kind, Repository: e.Repository,
 		Image: img.Name, Lane: TrustedLane, Priority: p.priority(),
 		Ref: e.Ref, Commit: e.Commit, Pull: e.Pull, Actor: e.Actor, Spec: spec,
-		Destination: t.repository, Tags: tags, Triggers: t.triggers, Names: p.names(),
+		Destination: t.repository, Tags: tags, Quiet: quiet, Triggers: t.triggers, Names: p.names(),
 		Warnings: append(t.warnings[:len(t.warnings):len(t.warnings)], warnings...),
 		Timezone: p.zoneName, Seq: e.Seq, Generation: p.Generation, AcceptedAt: e.AcceptedAt,
 	}

@@ -20,43 +20,53 @@ const (
 // tags expands the tags of a build by a rule (nil: of a commit that was asked
 // for), makes them valid, and keeps two refs, and two builds of one decision,
 // from sharing one by accident. build names this build in what the others are
-// told. The error is a sentence for the pusher.
-func (p *planner) tags(r *config.Rule, s *scope, image, build string) (tags, warnings []string, err error) {
+// told, name is its image's in the file, and quiet are those of its tags that
+// set no trigger off. The error is a sentence for the pusher.
+func (p *planner) tags(r *config.Rule, s *scope, name, image, build string) (tags, quiet, warnings []string, err error) {
 	asked := []string(nil)
 	if p.Event.Request != nil && r == nil {
 		asked = p.Event.Request.Tags
 	}
 	switch {
 	case p.fork() && (len(asked) > 0 || r != nil && len(r.Tags) > 0):
-		return nil, []string{"a fork's build puts no tags"}, nil
+		return nil, nil, []string{"a fork's build puts no tags"}, nil
 	case p.fork(), p.subject.queue != "":
-		return nil, nil, nil // a merge queue only wants to know whether it builds
+		return nil, nil, nil, nil // a merge queue only wants to know whether it builds
 	case len(asked) > 0:
 		expanded, err := promoted(asked)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		tags, warnings = p.put(expanded, image, build)
-		return tags, warnings, nil
+		tags, quiet, warnings = p.put(expanded, p.heard(name, nil), image, build)
+		return tags, quiet, warnings, nil
 	}
+	expanded, err := p.expandTags(r, s)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	// All are valid: only now one may be claimed.
+	tags, quiet, warnings = p.put(expanded, p.heard(name, r), image, build)
+	return tags, quiet, warnings, nil
+}
+
+// expandTags are the tags of a rule, all valid and none claimed.
+func (p *planner) expandTags(r *config.Rule, s *scope) ([]value, error) {
 	templates, err := templatesOf(r)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	expanded := make([]value, len(templates))
 	for i, t := range templates {
 		v, err := s.expand(t)
 		if err != nil {
-			return nil, nil, fmt.Errorf("tag %w", err)
+			return nil, fmt.Errorf("tag %w", err)
 		}
 		expanded[i] = value{tagPattern(v.text), v.from}
 		if !ValidTag(expandBuildTime(expanded[i].text, p.Event.AcceptedAt.In(p.zone))) {
-			return nil, nil, invalidTag(t, v.text, p.subject)
+			return nil, invalidTag(t, v.text, p.subject)
 		}
 	}
-	// All are valid: only now one may be claimed.
-	tags, warnings = p.put(expanded, image, build)
-	return tags, warnings, nil
+	return expanded, nil
 }
 
 // promoted are the tags that somebody asked for by name.
@@ -76,7 +86,8 @@ func noTag(tag string) error {
 }
 
 // put claims tags for a build, and says why it does not get some of them.
-func (p *planner) put(expanded []value, image, build string) (tags, warnings []string) {
+// quiet are those of them that are not heard.
+func (p *planner) put(expanded []value, heard func(tag string) bool, image, build string) (tags, quiet, warnings []string) {
 	for _, v := range expanded {
 		tag, warning := p.claim(image, v)
 		if warning != "" {
@@ -91,11 +102,14 @@ func (p *planner) put(expanded []value, image, build string) (tags, warnings []s
 			continue
 		}
 		tags = append(tags, tag)
+		if !heard(v.text) {
+			quiet = append(quiet, tag)
+		}
 	}
 	for _, tag := range tags {
 		p.taken[image+":"+tag] = build
 	}
-	return tags, warnings
+	return tags, quiet, warnings
 }
 
 func templatesOf(r *config.Rule) ([]config.Template, error) {
@@ -212,13 +226,7 @@ func (b Build) At(start time.Time) Build {
 		zone = time.UTC
 	}
 	start = start.In(zone)
-	var tags []string
-	for _, tag := range b.Tags {
-		if tag = expandBuildTime(tag, start); ValidTag(tag) && !slices.Contains(tags, tag) {
-			tags = append(tags, tag)
-		}
-	}
-	b.Tags = tags
+	b.Tags, b.Quiet = tagsAt(b.Tags, start), tagsAt(b.Quiet, start)
 	if b.Spec.Args != nil {
 		args := make(map[string]string, len(b.Spec.Args))
 		for name, text := range b.Spec.Args {
@@ -227,6 +235,15 @@ func (b Build) At(start time.Time) Build {
 		b.Spec.Args = args
 	}
 	return b
+}
+
+func tagsAt(patterns []string, start time.Time) (tags []string) {
+	for _, tag := range patterns {
+		if tag = expandBuildTime(tag, start); ValidTag(tag) && !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
 }
 
 func orText(s, otherwise string) string {

@@ -59,19 +59,20 @@ func happened(on config.Outcome, r builder.Record, last builder.State) bool {
 	return false
 }
 
-// selected lists the tags of the build that the trigger is for.
+// selected lists the tags of the build that the trigger is for: none that only
+// a file without authority gives.
 func selected(t config.Trigger, on config.Outcome, r builder.Record) []string {
 	var tags []string
 	if on != config.OnPushed {
 		tags = slices.Clone(r.Tags)
 	} else {
 		for _, o := range r.Tagged {
-			if o.Moved {
+			if o.Moved && !o.Quiet {
 				tags = append(tags, o.Tag)
 			}
 		}
 	}
-	return slices.DeleteFunc(tags, func(tag string) bool { return !t.Tags.Match(tag) })
+	return slices.DeleteFunc(tags, func(tag string) bool { return !t.Tags.Match(tag) || slices.Contains(r.Quiet, tag) })
 }
 
 // firing is what a due trigger tells. The build's end is not told twice: one

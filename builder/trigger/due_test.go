@@ -23,6 +23,9 @@ func record(state builder.State, tagged []builder.TagOutcome, triggers ...config
 	r.State, r.Tagged = state, tagged
 	for _, o := range tagged {
 		r.Tags = append(r.Tags, o.Tag)
+		if o.Quiet {
+			r.Quiet = append(r.Quiet, o.Tag)
+		}
 	}
 	return r
 }
@@ -37,6 +40,7 @@ func TestDue(t *testing.T) {
 		moved = builder.TagOutcome{Tag: "v1", Moved: true}
 		again = builder.TagOutcome{Tag: "v1", Previous: "sha256:1"} // the same digest
 		held  = builder.TagOutcome{Tag: "latest", HeldBy: "4f2c1a"}
+		quiet = builder.TagOutcome{Tag: "v1", Moved: true, Quiet: true}
 		none  = builder.State("")
 	)
 	type tags = []builder.TagOutcome
@@ -59,6 +63,10 @@ func TestDue(t *testing.T) {
 		"held back":                    {pushed, "all", builder.Succeeded, none, tags{held}, "", nil},
 		"one moved, one held":          {pushed, "all", builder.Succeeded, none, tags{held, moved}, config.OnPushed, []string{"v1"}},
 		"selected one is held":         {pushed, "latest", builder.Succeeded, none, tags{held, moved}, "", nil},
+		"a tag that no authority gave": {every, "all", builder.Succeeded, none, tags{quiet}, "", nil},
+		"one quiet, one not":           {pushed, "all", builder.Succeeded, none, tags{quiet, {Tag: "v2", Moved: true}}, config.OnPushed, []string{"v2"}},
+		"quiet, and failed":            {every, "all", builder.Failed, none, tags{{Tag: "v1", Quiet: true}}, "", nil},
+		"quiet, and recovered":         {every, "all", builder.Succeeded, builder.Failed, tags{quiet}, "", nil},
 		"no tags":                      {every, "all", builder.Succeeded, builder.Failed, nil, "", nil},
 		"failed build, pushed only":    {pushed, "all", builder.Failed, none, tags{moved}, "", nil},
 		"failed":                       {failed, "all", builder.Failed, none, tags{{Tag: "v1"}}, config.OnFailed, []string{"v1"}},
