@@ -1,7 +1,8 @@
-// Package page is what people see in a browser: the list of builds, one
-// build with its live log, and what triggers did. It hides HTML. The pages are whole as the server
-// sends them; one script keeps them fresh and follows the log, and without it
-// the log is there as text.
+// Package page is what people see in a browser: the list of builds, one build
+// with its live log, and what triggers did. It hides HTML. The pages are whole
+// as the server sends them; one script keeps them fresh, follows the log and
+// fires triggers again. Without it the log is there as text, and the command
+// line fires triggers.
 package page
 
 import (

@@ -35,6 +35,7 @@ func runsOf(runs []builder.TriggerRun, mayRetry bool) []run {
 
 type triggersView struct {
 	Runs  []run
+	Only  string // what the list is narrowed to, for its heading
 	Older string // address of the older ones
 	Live  bool   // something will change soon
 }
@@ -47,7 +48,7 @@ func (p *Pages) triggers(r *http.Request, maySee func(string) bool) (string, any
 		return "", nil, err
 	}
 	page = slices.DeleteFunc(page, func(t builder.TriggerRun) bool { return !maySee(t.Repository.FullName()) })
-	v := triggersView{Runs: runsOf(page, true), Live: f.Before == ""}
+	v := triggersView{Runs: runsOf(page, true), Live: f.Before == "", Only: strings.TrimSpace(q.Get("trigger") + " " + q.Get("state"))}
 	if next != "" {
 		q.Set("before", next)
 		v.Older = "/triggers?" + q.Encode()

@@ -2,8 +2,9 @@
 # Installs what registry-build runs beside itself from Debian's own packages,
 # and only what is missing.
 #   install.sh run    redis-server, runc, git, busybox-static
-#   install.sh test   the same, a C compiler for `go test -race`, and node and
-#                     npm for GitHub's description and an emulator of it
+#   install.sh test   the same, a C compiler for `go test -race`, node and npm
+#                     for GitHub's description and an emulator of it, and
+#                     chromium, which looks at the pages
 set -eu
 
 need() { # need COMMAND PACKAGE
@@ -21,6 +22,7 @@ if [ "${1:-run}" = test ]; then
 	need openssl openssl # a story signs as GitHub does
 	need node nodejs
 	need npm npm
+	need chromium chromium
 	[ -e /usr/include/stdlib.h ] || packages="$packages libc6-dev"
 fi
 [ -z "$packages" ] && exit 0

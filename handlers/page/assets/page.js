@@ -13,12 +13,37 @@ async function refresh() {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const old = document.getElementById("fresh");
   const fresh = page.getElementById("fresh");
-  const shown = old.cloneNode(true);
-  for (const place of shown.querySelectorAll("[data-retry]")) place.replaceChildren(); // what addRetries put there
-  if (!fresh || shown.outerHTML === fresh.outerHTML) return;
+  if (!fresh || asSent(old) === fresh.outerHTML) return;
+  const keep = reading(old);
   old.replaceWith(document.adoptNode(fresh));
   addRetries();
+  keep(fresh);
   document.title = page.title;
+}
+
+// asSent is an element without what this script and its reader did to it.
+function asSent(element) {
+  const copy = element.cloneNode(true);
+  for (const place of copy.querySelectorAll("[data-retry]")) place.replaceChildren();
+  for (const details of copy.querySelectorAll("details")) details.open = false;
+  return copy.outerHTML;
+}
+
+// reading remembers which answers are open and where the keyboard is, and
+// returns what does the same to the table's successor. Rows have a name,
+// data-row, that stays.
+function reading(old) {
+  const rowOf = (element) => element?.closest("[data-row]")?.dataset.row;
+  const open = new Set(Array.from(old.querySelectorAll("details[open]"), rowOf));
+  const at = old.contains(document.activeElement) ? document.activeElement : null;
+  const [row, tag] = [rowOf(at), at?.localName];
+  return (fresh) => {
+    for (const tr of fresh.querySelectorAll("[data-row]")) {
+      const details = tr.querySelector("details");
+      if (details) details.open = open.has(tr.dataset.row);
+      if (tr.dataset.row === row) (tr.querySelector(tag) ?? tr).focus({ preventScroll: true });
+    }
+  };
 }
 
 // A trigger that is over can be fired again: data-retry is where to ask for it.
@@ -28,16 +53,23 @@ function addRetries() {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = "Retry";
-    button.addEventListener("click", () => retry(place, button));
+    button.setAttribute("aria-label", "Retry " + place.dataset.trigger);
+    // It is not disabled while it asks: then the keyboard would lose its place.
+    button.addEventListener("click", () => retry(place, button), { once: true });
     place.append(button);
   }
 }
 async function retry(place, button) {
-  button.disabled = true;
+  button.textContent = "Asking";
   const answer = await fetch(location.origin + place.dataset.retry, { method: "POST" }).catch(() => null);
   if (answer?.ok) return refresh().then(lookLater, () => {});
   const said = await answer?.json().catch(() => null);
-  place.replaceChildren(said?.error ?? "the server does not answer; try again in a moment");
+  const why = document.createElement("span");
+  why.className = "error";
+  why.textContent = said?.error ?? "the server does not answer; load the page again";
+  const atButton = document.activeElement === button;
+  place.replaceChildren(why);
+  if (atButton) place.closest("[data-row]")?.focus({ preventScroll: true });
 }
 addRetries();
 
