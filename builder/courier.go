@@ -105,7 +105,7 @@ func (c *Courier) claim(ctx context.Context, lane EffectLane, most int, queue ch
 	for ctx.Err() == nil {
 		effects, err := c.Outbox.NextEffects(ctx, c.Name, lane, most)
 		for _, e := range effects {
-			c.held.add(e, func() {})
+			c.held.add(e)
 		}
 		for _, e := range effects {
 			queue <- e
@@ -135,9 +135,12 @@ func (c *Courier) carry(stop context.Context, e *Effect) {
 		limit = fireLimit
 	}
 	ctx, done := context.WithTimeout(context.WithoutCancel(stop), limit)
-	hurry := context.AfterFunc(stop, func() { time.AfterFunc(lastWords, done) })
-	c.held.add(e, done)
+	defer done()
+	if !c.held.start(e, done) {
+		return
+	}
 	defer c.held.remove(e)
+	hurry := context.AfterFunc(stop, func() { time.AfterFunc(lastWords, done) })
 	again, err := c.effect(ctx, e)
 	hurry()
 	done()

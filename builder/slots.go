@@ -60,13 +60,26 @@ type hands struct {
 	in map[*Effect]context.CancelFunc
 }
 
-func (h *hands) add(e *Effect, cancel context.CancelFunc) {
+// add takes an effect into hand, with nothing done for it yet.
+func (h *hands) add(e *Effect) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.in == nil {
 		h.in = map[*Effect]context.CancelFunc{}
 	}
+	h.in[e] = func() {}
+}
+
+// start has cancel end what is done for an effect from now on. false: somebody
+// else took it while it waited for a slot.
+func (h *hands) start(e *Effect, cancel context.CancelFunc) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ours := h.in[e]; !ours {
+		return false
+	}
 	h.in[e] = cancel
+	return true
 }
 
 func (h *hands) remove(e *Effect) {

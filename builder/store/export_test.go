@@ -48,6 +48,16 @@ func ExpireEffects(t testing.TB, s *Store) {
 	}
 }
 
+// EffectsDue is how long it takes until one of the lane is due.
+func EffectsDue(t testing.TB, s *Store, lane string) time.Duration {
+	t.Helper()
+	_, wait, err := s.nextEffects(context.Background(), "nobody", lane, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wait
+}
+
 // AsBefore puts a trigger's effect where an older version of ours kept it.
 func AsBefore(t testing.TB, s *Store, id, trigger string) {
 	t.Helper()

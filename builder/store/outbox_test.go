@@ -298,3 +298,17 @@ func TestLanes(t *testing.T) {
 		t.Errorf("triggers %q, want %q", got, want)
 	}
 }
+
+// Who dies with an effect in hand holds it up for 15 seconds at most.
+func TestEffectOfADeadCourierIsDueSoon(t *testing.T) {
+	s := storetest.New(t, store.Options{})
+	oneEffect(t, s)
+	if wait := store.EffectsDue(t, s, "outbox"); wait <= 0 || wait > 15*time.Second {
+		t.Errorf("a report is due again after %s", wait)
+	}
+	fired(t, s, "b2", "b", "tell")
+	nextOf(t, s, builder.LaneTriggers)
+	if wait := store.EffectsDue(t, s, "firing"); wait <= 0 || wait > 15*time.Second {
+		t.Errorf("a trigger is due again after %s", wait)
+	}
+}
