@@ -83,7 +83,7 @@ func newDaemons(ctx context.Context, o daemonOptions) (_ *daemons, err error) {
 			if err != nil {
 				return nil, err
 			}
-			r.shared = !oneDomain(at.Domains)
+			r.shared = !alone(at, o.Config.BuildKit)
 			d.outside[lane] = append(d.outside[lane], r)
 		}
 	}
@@ -259,7 +259,17 @@ func (r *reached) serves(repo builder.Repository) bool {
 	return config.MatchAny(globs, strings.ToLower(repo.Owner)) || config.MatchAny(globs, repo.Domain())
 }
 
-// oneDomain reports whether the globs are one owner's name and nothing else.
+// oneDomain reports whether the globs are one trust domain and nothing else:
+// github:acme. An owner's name alone is that of whoever is called so at any
+// forge, and anybody can be at one where accounts are free.
 func oneDomain(globs []string) bool {
-	return len(globs) == 1 && !strings.ContainsAny(globs[0], "*?[]{}!/\\")
+	return len(globs) == 1 && strings.Contains(globs[0], ":") && !strings.ContainsAny(globs[0], "*?[]{}!/\\")
+}
+
+// alone reports whether a daemon of the server file builds for one domain: no
+// other entry may lead others to it.
+func alone(at config.BuildKit, all []config.BuildKit) bool {
+	return oneDomain(at.Domains) && !slices.ContainsFunc(all, func(o config.BuildKit) bool {
+		return o.Address == at.Address && !(o.Lane == at.Lane && oneDomain(o.Domains) && strings.EqualFold(o.Domains[0], at.Domains[0]))
+	})
 }

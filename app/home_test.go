@@ -87,7 +87,7 @@ func TestLeastRecentlyUsedDaemonMakesRoom(t *testing.T) {
 }
 
 func TestOutsideDaemonsAreShared(t *testing.T) {
-	for globs, want := range map[string]bool{"": true, "acme": false, "github:acme": false, "acme*": true, "?cme": true, "acme,other": true, "/acme/": true, "{a,b}": true} {
+	for globs, want := range map[string]bool{"": true, "acme": true, "github:acme": false, "github:*": true, "acme*": true, "?cme": true, "acme,other": true, "/acme/": true, "{a,b}": true} {
 		var list []string
 		if globs != "" {
 			list = strings.Split(globs, ",")
@@ -95,8 +95,14 @@ func TestOutsideDaemonsAreShared(t *testing.T) {
 		if globs == "{a,b}" {
 			list = []string{globs}
 		}
-		if got := !oneDomain(list); got != want {
+		at := config.BuildKit{Address: "tcp://one:1234", Domains: list}
+		if got := !alone(at, []config.BuildKit{at, {Address: "tcp://two:1234"}}); got != want {
 			t.Errorf("%q: shared %t", globs, got)
+		}
+		for _, other := range []config.BuildKit{{Domains: []string{"github:other"}}, {Domains: list, Lane: "fork"}, {}} {
+			if other.Address = at.Address; alone(at, []config.BuildKit{at, other}) {
+				t.Errorf("%q: not shared, and another entry leads to the same builder: %+v", globs, other)
+			}
 		}
 	}
 }
