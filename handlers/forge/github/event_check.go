@@ -53,7 +53,7 @@ func readCheckRun(d delivery) ([]builder.Event, error) {
 	if err := d.read(&p); err != nil {
 		return nil, err
 	}
-	if strings.Contains(p.CheckRun.ExternalID, "/") {
+	if build, _, ok := strings.Cut(p.CheckRun.ExternalID, "/"); ok && builder.ValidBuildID(build) {
 		return nil, d.ignore(p.Action, "the check of a trigger; its build's page tries it again")
 	}
 	c := builder.Command{BuildID: p.CheckRun.ExternalID}
