@@ -14,7 +14,8 @@ import (
 // cmdCluster starts a Kubernetes control plane, whose nodes are played, and
 // writes cluster.kubeconfig, with which everything may be done; KUBECONFIG
 // names it for kubectl: cluster. Pods of every image are ready; `cluster pods
-// IMAGE REASON MESSAGE` has those of one wait for that reason.
+// IMAGE REASON MESSAGE` has those of one wait for that reason, and `cluster pods
+// IMAGE` be ready again.
 func cmdCluster(ts *testscript.TestScript, _ bool, args []string) {
 	s := storyOf(ts)
 	switch {
@@ -27,8 +28,10 @@ func cmdCluster(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Setenv("KUBECONFIG", file)
 	case len(args) == 4 && args[0] == "pods" && s.cluster != nil:
 		s.kubelet.Set(args[1], kubetest.PodState{Waiting: args[2], Message: args[3]})
+	case len(args) == 2 && args[0] == "pods" && s.cluster != nil:
+		s.kubelet.Set(args[1], kubetest.PodState{Ready: true})
 	default:
-		ts.Fatalf("usage: cluster, or cluster pods IMAGE REASON MESSAGE")
+		ts.Fatalf("usage: cluster, or cluster pods IMAGE [REASON MESSAGE]")
 	}
 }
 
