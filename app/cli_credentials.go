@@ -29,17 +29,19 @@ func credentialsCommand(s streams) *cobra.Command {
 }
 
 // openCredentials opens the store that `up` or `serve` with the same flags
-// would use.
-func openCredentials(f *serverFlags) (*credential.Store, error) {
+// would use, and returns its folder: who forgot the flags sees it there.
+func openCredentials(f *serverFlags) (store *credential.Store, folder string, err error) {
 	cfg, err := f.load()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	dir, err := openDataDir(cfg.Data)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return credential.Open(dir.path("credentials"), firstOf(cfg.KeyFile, dir.path("credentials", "key.txt")))
+	folder = dir.path("credentials")
+	store, err = credential.Open(folder, firstOf(cfg.KeyFile, dir.path("credentials", "key.txt")))
+	return store, folder, err
 }
 
 func credentialsSet(s streams) *cobra.Command {
@@ -82,7 +84,7 @@ On a terminal each field is asked for, and secrets are not shown.`,
 		if err := credential.CheckKind(cred.Kind); err != nil {
 			return err
 		}
-		store, err := openCredentials(&f)
+		store, folder, err := openCredentials(&f)
 		if err != nil {
 			return err
 		}
@@ -92,7 +94,7 @@ On a terminal each field is asked for, and secrets are not shown.`,
 		if err := store.Set(c.Context(), cred); err != nil {
 			return err
 		}
-		fmt.Fprintf(s.out, "%s (%s) is kept\n", cred.Name, cred.Kind)
+		fmt.Fprintf(s.out, "%s (%s) is kept in %s\n", cred.Name, cred.Kind, folder)
 		return nil
 	}
 	return c
@@ -122,13 +124,16 @@ func credentialsList(s streams) *cobra.Command {
 	f.add(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "everything that may be shown, as JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		store, err := openCredentials(&f)
+		store, folder, err := openCredentials(&f)
 		if err != nil {
 			return err
 		}
 		list, err := store.List(c.Context())
 		if err != nil {
 			return err
+		}
+		if len(list) == 0 {
+			fmt.Fprintf(s.err, "there are none in %s; --config and --data name another server's\n", folder)
 		}
 		if asJSON {
 			e := json.NewEncoder(s.out)
@@ -167,7 +172,7 @@ func credentialsRemove(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "rm NAME", Aliases: []string{"remove"}, Short: "Forget a credential", Args: exactly("a name")}
 	f.add(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		store, err := openCredentials(&f)
+		store, _, err := openCredentials(&f)
 		if err != nil {
 			return err
 		}
@@ -198,7 +203,7 @@ No value changes: where somebody may have had both the old key and the store,
 change the values where they come from, and set them again.`}
 	f.add(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		store, err := openCredentials(&f)
+		store, _, err := openCredentials(&f)
 		if err != nil {
 			return err
 		}

@@ -68,18 +68,19 @@ func retryTriggerCommand(s streams) *cobra.Command {
 }
 
 // printTriggerRuns prints a table; across says that they are of many builds.
+// What may be long stands last: why, who asked and what it made.
 func printTriggerRuns(w io.Writer, list handlers.TriggerRunList, across bool) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if across {
 		fmt.Fprint(t, "BUILD\tREPOSITORY\t")
 	}
-	fmt.Fprintln(t, "TRIGGER\tCONDITION\tACTION\tRESULT\tTIME\tATTEMPTS\tTOOK")
+	fmt.Fprintln(t, "TRIGGER\tRESULT\tTIME\tATTEMPTS\tTOOK\tCONDITION\tACTION")
 	for _, r := range list.Runs {
 		if across {
 			fmt.Fprintf(t, "%s\t%s\t", r.Build, r.Repository)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.Trigger, r.Condition, r.Action, triggerResult(r), r.StartedAt.Local().Format(time.DateTime),
-			r.Attempts, (time.Duration(r.DurationSeconds * float64(time.Second))).Round(time.Millisecond))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", r.Trigger, r.State, r.StartedAt.Local().Format(time.DateTime), r.Attempts,
+			(time.Duration(r.DurationSeconds * float64(time.Second))).Round(time.Millisecond), r.Condition, doneBy(r))
 	}
 	t.Flush()
 	if list.Next != "" {
@@ -87,17 +88,16 @@ func printTriggerRuns(w io.Writer, list handlers.TriggerRunList, across bool) {
 	}
 }
 
-// triggerResult is the state with what a person needs to know beside: why, who
-// asked and what it made.
-func triggerResult(r handlers.TriggerRun) string {
-	parts := []string{r.State}
-	for _, more := range []string{r.Error, r.URL} {
+// doneBy is what a trigger did and what a person needs to know of it.
+func doneBy(r handlers.TriggerRun) string {
+	action := r.Action
+	if r.AskedBy != "" {
+		action += " (asked for by " + r.AskedBy + ")"
+	}
+	for _, more := range []string{r.URL, r.Error} {
 		if more != "" {
-			parts = append(parts, strings.Join(strings.Fields(more), " "))
+			action += ": " + strings.Join(strings.Fields(more), " ")
 		}
 	}
-	if r.AskedBy != "" {
-		parts = append(parts, "(asked for by "+r.AskedBy+")")
-	}
-	return strings.Join(parts, " ")
+	return action
 }
