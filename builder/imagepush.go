@@ -52,6 +52,16 @@ func (d *Dispatcher) imagePushed(ctx context.Context, l *EventLease) (Decision, 
 		return nothingFires("pushes of images set nothing off here"), nil
 	}
 	p := *e.Image
+	registered, err := d.Registrations.Registrations(ctx, p.Destination)
+	if err != nil {
+		return Decision{}, err
+	}
+	// What is told of another registry that nobody here waits for is neither
+	// asked for nor remembered: whoever may tell of pushes must not have us
+	// call hosts of his choice, or fill the store with names.
+	if hasHost(p.Destination) && !d.awaited(p.Destination, registered) {
+		return nothingFires(noTriggers(p.Destination)), nil
+	}
 	was, err := d.Registrations.Pushed(ctx, p.Destination, p.Tag)
 	if err != nil {
 		return Decision{}, err
@@ -64,13 +74,19 @@ func (d *Dispatcher) imagePushed(ctx context.Context, l *EventLease) (Decision, 
 	} else if stale != "" {
 		return nothingFires(stale), nil
 	}
-	registered, err := d.Registrations.Registrations(ctx, p.Destination)
-	if err != nil {
-		return Decision{}, err
-	}
 	decision := d.pushes(e, was, registered)
 	decision.Known = &KnownTag{ImagePush: p, Was: was}
 	return decision, nil
+}
+
+// awaited reports whether any trigger is for pushes to the image repository.
+func (d *Dispatcher) awaited(destination string, registered []Registration) bool {
+	return len(operatorTriggersFor(d.Operators, destination)) > 0 ||
+		slices.ContainsFunc(registered, func(r Registration) bool { return len(r.Triggers) > 0 })
+}
+
+func noTriggers(destination string) string {
+	return destination + " has no triggers; they are registered by the default branch's file, or stand in the server file"
 }
 
 func nothingFires(why string) Decision { return Decision{Reasons: []Reason{{Message: why}}} }
@@ -79,11 +95,17 @@ func nothingFires(why string) Decision { return Decision{Reasons: []Reason{{Mess
 // name what was told: distribution tells of a push before it puts the tag.
 const looks = 3
 
+// lookLimit is how long one look may take: events of the repository wait
+// behind it, and others for the dispatcher.
+const lookLimit = 10 * time.Second
+
 // pushedBefore says why a push is not the tag's last, "" when it is.
 func (d *Dispatcher) pushedBefore(ctx context.Context, l *EventLease, p ImagePush) (why string, err error) {
 	if d.TagNames == nil {
 		return "", nil
 	}
+	ctx, done := context.WithTimeout(ctx, lookLimit)
+	defer done()
 	now, err := d.TagNames(ctx, p.Destination, p.Tag)
 	switch {
 	case l.Attempt < looks && (errors.Is(err, ErrNotFound) || err == nil && now != p.Digest):
@@ -128,7 +150,7 @@ func (d *Dispatcher) pushes(e Event, was string, registered []Registration) Deci
 	switch {
 	case len(decision.Pushes) > 0:
 	case found == 0:
-		decision.Reasons = append(decision.Reasons, Reason{Message: e.Image.Destination + " has no triggers; they are registered by the default branch's file, or stand in the server file"})
+		decision.Reasons = append(decision.Reasons, Reason{Message: noTriggers(e.Image.Destination)})
 	default:
 		decision.Reasons = append(decision.Reasons, Reason{Message: fmt.Sprintf("no trigger of %s is for tag %s", e.Image.Destination, e.Image.Tag)})
 	}

@@ -168,6 +168,12 @@ func TestPlainPushThatFiresNothing(t *testing.T) {
 	}{
 		{"nobody has triggers for the image", builder.ImagePush{Destination: "acme/none", Tag: "v1", Digest: "sha256:one"}, nil,
 			"acme/none has no triggers; they are registered by the default branch's file, or stand in the server file", true},
+		{"nobody waits for it at another registry", builder.ImagePush{Destination: "10.0.0.1:5000/acme/none", Tag: "v1", Digest: "sha256:one"},
+			func(_ context.Context, destination, _ string) (string, error) {
+				t.Errorf("%s was asked", destination)
+				return "", builder.ErrNotFound
+			},
+			"10.0.0.1:5000/acme/none has no triggers; they are registered by the default branch's file, or stand in the server file", false},
 		{"none is for the tag", builder.ImagePush{Destination: labImage, Tag: "edge", Digest: "sha256:one"}, nil,
 			"no trigger of acme/hello is for tag edge", true},
 		{"told late", builder.ImagePush{Destination: labImage, Tag: "v1", Digest: "sha256:old"},
