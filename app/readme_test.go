@@ -9,7 +9,7 @@ import (
 	"github.com/registry-build/registry-build/config"
 )
 
-// The build file that the README offers to copy is one that works, and what it
+// The files that the README offers to copy are ones that work, and what it
 // links to is there.
 func TestReadme(t *testing.T) {
 	text, err := os.ReadFile("../README.md")
@@ -17,11 +17,14 @@ func TestReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
-	if len(blocks) != 1 {
-		t.Fatalf("README.md has %d build files to copy, want one", len(blocks))
+	if len(blocks) != 2 {
+		t.Fatalf("README.md has %d files to copy, want a build file and a server file", len(blocks))
 	}
 	if _, problems := config.ParseBuildFile("README.md", blocks[0][1]); len(problems) > 0 {
 		t.Errorf("the build file to copy:\n%v", problems)
+	}
+	if _, problems := config.ParseServer("README.md", blocks[1][1]); len(problems) > 0 {
+		t.Errorf("the server file to copy:\n%v", problems)
 	}
 	for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(string(text), -1) {
 		if strings.Contains(link[1], "://") {
