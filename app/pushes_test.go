@@ -5,9 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -34,9 +31,7 @@ type pushLab struct {
 	store  *store.Store
 	tokens *credential.Tokens
 	host   string
-	dir    string // of the pushes that wait
 	ann    string // a token
-	pushes *pushes
 }
 
 func newPushLab(t *testing.T) *pushLab {
@@ -47,13 +42,16 @@ func newPushLab(t *testing.T) *pushLab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &pushLab{t: t, redis: storetest.Start(t), tokens: tokens, ann: ann, dir: t.TempDir()}
+	l := &pushLab{t: t, redis: storetest.Start(t), tokens: tokens, ann: ann}
 	server := httptest.NewUnstartedServer(nil)
 	l.host = server.Listener.Addr().String()
 	l.store = l.redis.Store(t, store.Options{Host: l.host})
-	l.pushes = l.open()
 	door := access{tokens}
-	reg, err := oci.New(oci.Options{Dir: t.TempDir(), Access: oci.AccessFunc(door.registry), Secret: []byte("0123456789abcdef"), Pushed: l.pushes.Pushed})
+	pushes, err := oci.OpenJournal(oci.JournalOptions{Dir: t.TempDir(), Store: l.store, Pusher: door.pusher, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg, err := oci.New(oci.Options{Dir: t.TempDir(), Access: oci.AccessFunc(door.registry), Secret: []byte("0123456789abcdef"), Pushed: pushes.Pushed})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,16 +59,6 @@ func newPushLab(t *testing.T) *pushLab {
 	server.Start()
 	t.Cleanup(func() { server.Close(); reg.Close() })
 	return l
-}
-
-// open is what a process does that starts on the folder.
-func (l *pushLab) open() *pushes {
-	l.t.Helper()
-	p, err := newPushes(l.dir, access{l.tokens}, l.store, slog.New(slog.DiscardHandler))
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	return p
 }
 
 // push pushes an image as docker push does, and returns its digest.
@@ -185,72 +173,6 @@ func TestDockerPushFiresTriggers(t *testing.T) {
 	all := l.records(2)
 	if len(all) != 2 || all[0].Digest != digest || all[0].Tagged[0].Previous != got.Digest {
 		t.Errorf("records %+v", all)
-	}
-}
-
-// A push while the store is away is answered, and gets there later: by this
-// process, or by the next one.
-func TestPushesOutliveTheStore(t *testing.T) {
-	for _, restarted := range []bool{false, true} {
-		name := map[bool]string{false: "the same process", true: "after a crash"}[restarted]
-		t.Run(name, func(t *testing.T) {
-			l := newPushLab(t)
-			stop := func() {}
-			if !restarted {
-				stop = run(t, l.pushes.Run)
-			}
-			l.redis.Kill(t)
-			old := l.push(l.ann, "acme/hello", "v1", anImage(t))
-			began := time.Now()
-			now := l.push(l.ann, "acme/hello", "v1", anImage(t))
-			if took := time.Since(began); took > pushWait {
-				t.Errorf("the second push took %s, behind one that waits", took)
-			}
-			if files, err := filepath.Glob(filepath.Join(l.dir, "*.json")); err != nil || len(files) != 2 {
-				t.Fatalf("waiting: %q, %v", files, err)
-			}
-			if err := os.WriteFile(filepath.Join(l.dir, "0-torn.json"), []byte(`{"id`), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			l.redis.Restart(t)
-			if restarted {
-				p := l.open()
-				if p.waiting != 3 {
-					t.Errorf("%d pushes wait, want 3: what comes now would go before them", p.waiting)
-				}
-				stop = run(t, p.Run)
-			}
-			until(t, "the pushes to reach the store", func() bool {
-				files, err := filepath.Glob(filepath.Join(l.dir, "*.json"))
-				return err == nil && len(files) == 0
-			})
-			stop()
-			var digests []string
-			for range 2 {
-				lease, err := l.store.NextEvent(t.Context(), "test")
-				if err != nil {
-					t.Fatal(err)
-				}
-				digests = append(digests, lease.Event.Image.Digest)
-				if err := l.store.Decide(t.Context(), lease, builder.Decision{}); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if diff := cmp.Diff([]string{old, now}, digests); diff != "" {
-				t.Errorf("events (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// When nothing more can wait, the client is not told that all is well.
-func TestPushesThatCannotWait(t *testing.T) {
-	l := newPushLab(t)
-	l.redis.Kill(t)
-	l.pushes.waiting = pushWaiting
-	err := l.pushes.Pushed(httptest.NewRequest("PUT", "/", nil), oci.Push{Repository: "acme/hello", Tag: "v1", Digest: "sha256:one"})
-	if err == nil || !strings.Contains(err.Error(), "wait for the store") {
-		t.Errorf("answer %v", err)
 	}
 }
 

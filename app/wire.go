@@ -53,7 +53,7 @@ type installation struct {
 	courier  *builder.Courier
 	missed   *builder.Reconciler
 	mirrors  mirrors
-	byHand   *pushes
+	byHand   *oci.Journal
 }
 
 // places are the addresses of what the installation speaks to.
@@ -142,7 +142,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		return nil, err
 	}
 	images := registry.New(registry.Options{Ledger: records.Tags(), Insecure: insecure, Mirrors: cfg.Registry.Mirrors, Log: log.With("room", "registry")})
-	byHand, err := newPushes(dir.path("pushes"), door, records, log.With("room", "pushes"))
+	byHand, err := oci.OpenJournal(oci.JournalOptions{Dir: dir.path("pushes"), Store: records, Pusher: door.pusher, Log: log.With("room", "pushes")})
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +224,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 
 // embedRegistry opens the registry in the data folder, unless images go to
 // an outside one; then /v2/ says where.
-func embedRegistry(cfg *config.Server, dir *dataDir, door access, byHand *pushes, log *slog.Logger) (*oci.Registry, http.Handler, error) {
+func embedRegistry(cfg *config.Server, dir *dataDir, door access, byHand *oci.Journal, log *slog.Logger) (*oci.Registry, http.Handler, error) {
 	if cfg.Registry.Default != "" {
 		return nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "images are at "+cfg.Registry.Default, http.StatusNotFound)

@@ -10,7 +10,8 @@
 // it named; nothing that was answered with 201 is lost by a crash (files are
 // synced before they are renamed into place); an upload that a restart
 // interrupted goes on, as long as the caller keeps the secret; a tag that was
-// pushed is told of before the client hears that it is there (Options.Pushed).
+// pushed is told of before the client hears that it is there (Options.Pushed),
+// and a Journal keeps what was told while the store is away.
 //
 // What it does not do yet: collect garbage (abandoned uploads and untagged
 // blobs stay), keep quotas, serve the referrers API. For that
