@@ -97,11 +97,23 @@ func signed(signature, secret string, body []byte) bool {
 	return webhook.Sign(secret, time.Unix(unix, 0), body) == signature
 }
 
+// buildSecret is what a step of the sample prints, and nobody sees.
+const buildSecret = "the-demonstration's-build-secret"
+
+// configure keeps the credentials that the sample uses.
 func (d *demo) configure() error {
-	set := exec.CommandContext(d.ctx, d.program, "credentials", "set", "audit-secret", "--kind", "signing-secret", "--data", d.path("data"))
-	set.Stdin = strings.NewReader(d.secret)
-	set.Stdout, set.Stderr = os.Stdout, os.Stderr
-	return set.Run()
+	for _, c := range []struct{ name, kind, value string }{
+		{"audit-secret", "signing-secret", d.secret},
+		{"demo-token", "token", buildSecret},
+	} {
+		set := exec.CommandContext(d.ctx, d.program, "credentials", "set", c.name, "--kind", c.kind, "--data", d.path("data"))
+		set.Stdin = strings.NewReader(c.value)
+		set.Stdout, set.Stderr = os.Stdout, os.Stderr
+		if err := set.Run(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settings are the operator's: what triggers may reach, and which credentials
@@ -110,7 +122,7 @@ const settings = `triggers:
   allowHosts: [127.0.0.1]  # the receiver of this demonstration
 policy:
   - repositories: [` + repository + `]
-    credentials: [audit-secret]
+    credentials: [audit-secret, demo-token]
 `
 
 // start runs `up` and waits for its address.

@@ -42,6 +42,7 @@ func run(ctx context.Context, program string, keep bool) (err error) {
 		{"A tag on the same commit: no build, the digest gets the tag", (*demo).release},
 		{"A broken Dockerfile: the failing line", (*demo).fail},
 		{"The webhook trigger has fired", (*demo).trigger},
+		{"Somebody pushes an image by hand: its triggers fire, too", (*demo).pushByHand},
 	} {
 		fmt.Printf("\n\033[1m%d. %s\033[0m\n", i+1, step.title)
 		if err := step.do(d); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/registry-build/registry-build/handlers"
@@ -24,8 +26,11 @@ func (d *demo) push() error {
 	if err != nil {
 		return err
 	}
-	if err := expect(out, "queued", "RUN sed", "hello:latest", "hello:main-", "sha256:"); err != nil {
+	if err := expect(out, "queued", "RUN sed", "printed it is ***", "hello:latest", "hello:main-", "sha256:"); err != nil {
 		return err
+	}
+	if strings.Contains(out, buildSecret) {
+		return errors.New("the build's secret is in the output")
 	}
 	d.digest = digestOf(out)
 	d.note("push to image", "%s, %s", since(began), d.digest)
@@ -118,10 +123,10 @@ func (d *demo) fail() error {
 	if err != nil {
 		return err
 	}
-	if err := expect(out, "failed: Dockerfile:11", ">>> 11", "COPY site/ .", "last output", "Hello from registry-build"); err != nil {
+	if err := expect(out, "failed: Dockerfile:12", ">>> 12", "COPY site/ .", "last output", "Hello from registry-build"); err != nil {
 		return err
 	}
-	d.note("broken commit", "failed at Dockerfile:11; latest still names the digest above")
+	d.note("broken commit", "failed at Dockerfile:12; latest still names the digest above")
 	return nil
 }
 
@@ -161,6 +166,38 @@ func (d *demo) trigger() error {
 	fmt.Printf("$ registry-build triggers %s\n%s", list.Builds[0].ID, record)
 	d.note("webhook", "2 deliveries, signed")
 	return expect(record, "audit", "succeeded")
+}
+
+// pushByHand pushes an image as docker push does; nothing is built.
+func (d *demo) pushByHand() error {
+	image, err := random.Image(1024, 1)
+	if err != nil {
+		return err
+	}
+	digest, err := image.Digest()
+	if err != nil {
+		return err
+	}
+	tag, err := name.NewTag(d.Host() + "/" + repository + ":v1.0.1")
+	if err != nil {
+		return err
+	}
+	fmt.Printf("$ docker push %s\n", tag)
+	began := time.Now()
+	if err := remote.Write(tag, image, remote.WithAuth(&authn.Basic{Username: "owner", Password: d.Token}), remote.WithContext(d.ctx)); err != nil {
+		return err
+	}
+	select {
+	case got := <-d.hooks:
+		if !got.valid {
+			return fmt.Errorf("delivery %s: the signature is not valid", got.id)
+		}
+		fmt.Printf("received, signature checked: %s\n%s\n", got.id, got.body)
+		d.note("push by hand", "told after %s", since(began))
+		return expect(string(got.body), "v1.0.1", digest.String(), `"state":"pushed"`)
+	case <-time.After(hookLimit):
+		return fmt.Errorf("no webhook for %s in %s", tag, hookLimit)
+	}
 }
 
 // cli runs the program as a client of the running server.
