@@ -18,6 +18,7 @@ func own(n int, commit, path string) trigger.Firing {
 // A repository that holds its own manifests: each push makes a build, whose
 // commit is a push. The circle ends, and no image is left out.
 func TestOwnRepositoryEnds(t *testing.T) {
+	t.Parallel()
 	r := newRemote(t)
 	r.repository("acme/shop", map[string]string{"apps/deploy.yaml": "api: x\nweb: y\n", "main.go": "1"})
 	k := r.kind()
@@ -70,6 +71,7 @@ func settingLine(t *testing.T, k *Kind, f trigger.Firing) string {
 
 // A merge of our pull request is ours, too.
 func TestOwnRepositoryMerged(t *testing.T) {
+	t.Parallel()
 	for name, squash := range map[string]bool{"merge": false, "squash": true} {
 		t.Run(name, func(t *testing.T) {
 			r := newRemote(t)

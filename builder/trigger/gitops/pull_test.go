@@ -41,6 +41,7 @@ func (r *remote) merge(name, branch string, squash bool) string {
 }
 
 func TestPullRequest(t *testing.T) {
+	t.Parallel()
 	r := newRemote(t)
 	r.repository("acme/deploy", map[string]string{"apps/deploy.yaml": "a: x # a\nb: y # b\n"})
 	k := r.kind()
@@ -102,6 +103,7 @@ func TestPullRequest(t *testing.T) {
 // What somebody else pushed to the branch stays, and a proposal that came to
 // nothing is withdrawn.
 func TestPullRequestOfSomebodyElse(t *testing.T) {
+	t.Parallel()
 	r := newRemote(t)
 	r.repository("acme/deploy", map[string]string{"apps/deploy.yaml": "a: " + ref(7) + "\n"})
 	k := r.kind()

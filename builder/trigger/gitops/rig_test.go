@@ -27,6 +27,27 @@ import (
 
 const password = "s3cret-t0ken-of-the-forge"
 
+// TestMain has git trust the one certificate that all servers of httptest have.
+func TestMain(m *testing.M) {
+	os.Exit(trusting(m.Run))
+}
+
+func trusting(run func() int) int {
+	dir, err := os.MkdirTemp("", "gitops")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	server.Close()
+	file := filepath.Join(dir, "ca.pem")
+	if err := errors.Join(os.WriteFile(file, text, 0o600), os.Setenv("GIT_SSL_CAINFO", file)); err != nil {
+		panic(err)
+	}
+	return run()
+}
+
 // remote is a forge of one's own: bare repositories over git's smart protocol,
 // with TLS, behind a password.
 type remote struct {
@@ -50,12 +71,6 @@ func newRemote(t *testing.T) *remote {
 	r := &remote{t: t, dir: t.TempDir(), filter: "true", format: "sha1"}
 	r.server = httptest.NewTLSServer(http.HandlerFunc(r.serve))
 	t.Cleanup(r.server.Close)
-	cert := filepath.Join(t.TempDir(), "ca.pem")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.server.Certificate().Raw})
-	if err := os.WriteFile(cert, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("GIT_SSL_CAINFO", cert)
 	return r
 }
 
