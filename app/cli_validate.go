@@ -74,10 +74,10 @@ func unknownPolicy() []config.Policy {
 	return []config.Policy{{Repositories: []string{"*"}, Credentials: []string{"*"}}}
 }
 
-// needsOf names what a file takes from the server: "credentials npm-token;
-// clusters prod".
+// needsOf names what a file takes from the server: "credentials npm-token,
+// allowed by its policy; clusters prod".
 func needsOf(f *config.BuildFile) string {
-	credentials, clusters := map[string]bool{}, map[string]bool{}
+	credentials, clusters, manifests := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, img := range f.Images {
 		for _, s := range img.Secrets {
 			credentials[s.Credential] = true
@@ -92,6 +92,9 @@ func needsOf(f *config.BuildFile) string {
 			if t.Kubernetes != nil {
 				clusters[t.Kubernetes.Cluster] = true
 			}
+			if t.GitOps != nil {
+				manifests[t.GitOps.Repository] = true
+			}
 		}
 	}
 	var needs []string
@@ -100,6 +103,9 @@ func needsOf(f *config.BuildFile) string {
 	}
 	if len(clusters) > 0 {
 		needs = append(needs, "clusters "+strings.Join(slices.Sorted(maps.Keys(clusters)), ", "))
+	}
+	if len(manifests) > 0 {
+		needs = append(needs, "manifests in "+strings.Join(slices.Sorted(maps.Keys(manifests)), ", ")+", allowed by its policy unless that is the repository itself")
 	}
 	return strings.Join(needs, "; ")
 }

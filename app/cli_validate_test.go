@@ -49,7 +49,7 @@ func TestValidateTellsWhatTheServerMustHave(t *testing.T) {
 	}{
 		{"nothing", "images: [{name: app}]", nil, ".registry-build.yml is fine: 1 image\n"},
 		{"credentials and clusters", images, nil, `.registry-build.yml is fine: 1 image
-it needs of the server: credentials cloud, deploy-key, npm-token, robot, allowed by its policy; clusters prod
+it needs of the server: credentials cloud, deploy-key, npm-token, robot, allowed by its policy; clusters prod; manifests in acme/deploy, allowed by its policy unless that is the repository itself
 `},
 		{"what a push does", images, []string{"--ref", "main"}, `a push of refs/heads/main at 0000000 builds 1 image
   api, branch: main
