@@ -101,16 +101,14 @@ func (p *planner) tooMany(image string, pl place) string {
 			continue
 		}
 		others += len(r.Triggers)
-		whose = append(whose, fmt.Sprintf("%s (%d)", strings.TrimPrefix(r.Repository.FullName(), "/"), len(r.Triggers)))
+		whose = append(whose, fmt.Sprintf(", %d in that of %s", len(r.Triggers), strings.TrimPrefix(r.Repository.FullName(), "/")))
 	}
 	if own+others <= config.MaxTriggers {
 		return ""
 	}
-	text := fmt.Sprintf("image %s: %s has %d triggers in this repository's %s", image, pl.repository, own, buildFileName)
-	if others > 0 {
-		text += fmt.Sprintf(" and %d in that of %s", others, strings.Join(whose, ", "))
-	}
-	return text + fmt.Sprintf("; an image repository has at most %d, counted over all files: remove some", config.MaxTriggers)
+	// What is wrong goes first: a commit's status has room for little.
+	return fmt.Sprintf("image %s: %s has %d triggers, at most %d are allowed over all files; remove some (%d in this repository's %s%s)",
+		image, pl.repository, own+others, config.MaxTriggers, own, buildFileName, strings.Join(whose, ""))
 }
 
 // ownTriggers counts what the file that has the authority says of an image

@@ -31,7 +31,7 @@ func TestPlanningCountsOthersTriggers(t *testing.T) {
 		l.commits[commit][".registry-build.yml"] = "version: 1\nimages:\n  - repository: acme/hello\n    triggers: [" + triggers + "]\n"
 		l.refs["refs/heads/main"] = commit
 		decision := l.decideWith(ctx, d, builder.Event{ID: "git:" + commit, Kind: builder.BranchPushed, Repository: ops, Ref: "refs/heads/main", Commit: commit})
-		refused := len(decision.Reasons) == 1 && strings.Contains(decision.Reasons[0].Message, "and 9 in that of acme/hello")
+		refused := len(decision.Reasons) == 1 && strings.Contains(decision.Reasons[0].Message, ", 9 in that of acme/hello")
 		if wanted := n == 1; refused != wanted || (len(decision.Builds) == 0) != wanted {
 			t.Errorf("with %d triggers: %+v", n+1, decision)
 		}
@@ -118,7 +118,7 @@ func TestPullsCountOthersTriggers(t *testing.T) {
 	l.refs["refs/heads/main"] = "c1"
 	decision := l.decideWith(ctx, l.pushDispatcher(), builder.Event{ID: "git:1", Kind: builder.PullChanged, Repository: labRepo,
 		Ref: builder.PullRef(7), Commit: "c1", Pull: &builder.Pull{Number: 7, Head: "c1", BaseBranch: "main"}})
-	if len(decision.Builds) != 0 || len(decision.Reasons) != 1 || !strings.Contains(decision.Reasons[0].Message, "and 10 in that of acme/ops") {
+	if len(decision.Builds) != 0 || len(decision.Reasons) != 1 || !strings.Contains(decision.Reasons[0].Message, ", 10 in that of acme/ops") {
 		t.Errorf("decision %+v", decision)
 	}
 }
