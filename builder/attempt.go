@@ -222,6 +222,7 @@ func (a *attempt) tag(ctx context.Context, src Source, login Login) error {
 		Repository: a.destination(),
 		Digest:     a.result.Digest,
 		Tags:       a.lease.Tags,
+		Quiet:      a.lease.Quiet,
 		Login:      login,
 		Owner:      fmt.Sprintf("%s-%d", b.ID, b.Attempt),
 		Position:   Position{Repository: b.Repository.Key(), Ref: b.Ref, Commit: b.Commit, Generation: b.Generation, Seq: b.Seq},

@@ -105,4 +105,9 @@ type Position struct {
 	Generation int64  `json:"generation"` // counts the force pushes of the ref
 	Seq        int64  `json:"seq"`
 	Digest     string `json:"digest,omitempty"` // of a tag: what it names there
+	// Of a tag: whoever put it here moved it to another digest, and whether
+	// that set no trigger off (Build.Quiet). So the same build, after a crash,
+	// and the first that may set triggers off still do.
+	Moved bool `json:"moved,omitempty"`
+	Quiet bool `json:"quiet,omitempty"`
 }

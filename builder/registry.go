@@ -31,6 +31,7 @@ type TagRequest struct {
 	Repository string // with host
 	Digest     string
 	Tags       []string
+	Quiet      []string // those of Tags that set no trigger off
 	Login      Login
 	Owner      string   // who asks: build and attempt
 	Position   Position // where the build stands, for "latest means latest"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -74,6 +75,38 @@ type tagState struct {
 
 func (t *tagState) moves(digest string) bool { return t.heldBy == "" && t.before != digest }
 
+// moved reports whether it is news that the tag names the digest: because it
+// did not before; because this very build put it there and was cut off before
+// it could tell; or because who put it there set nothing off, and this does.
+func (p *put) moved(t *tagState) bool {
+	switch {
+	case t.heldBy != "":
+		return false
+	case t.before != p.Digest:
+		return true
+	case t.position == nil:
+		return false
+	}
+	return t.position.Quiet && !p.quiet(t) || t.position.Moved && sameEvent(*t.position, p.Position)
+}
+
+func (p *put) quiet(t *tagState) bool { return slices.Contains(p.Quiet, t.TagStr()) }
+
+// sameEvent reports whether both are of one event, of whose builds one puts
+// the tag.
+func sameEvent(a, b builder.Position) bool {
+	return a.Seq == b.Seq && a.Seq > 0 && a.Repository == b.Repository && a.Ref == b.Ref && a.Commit == b.Commit
+}
+
+// standing is where the tag stands once it is put. That it was told of quietly
+// takes nothing back that was told aloud.
+func (p *put) standing(t *tagState) builder.Position {
+	next := naming(p.Position, p.Digest)
+	next.Moved = p.moved(t)
+	next.Quiet = p.quiet(t) && (t.before != p.Digest || t.position != nil && t.position.Quiet)
+	return next
+}
+
 func (c *Client) newPut(r builder.TagRequest) (*put, error) {
 	// Strict: a name without a host would go to Docker Hub.
 	repo, err := name.NewRepository(r.Repository, name.StrictValidation)
@@ -123,7 +156,7 @@ func (p *put) run(ctx context.Context) error {
 		if t.heldBy != "" {
 			continue
 		}
-		next[t.TagStr()] = naming(p.Position, p.TagRequest.Digest)
+		next[t.TagStr()] = p.standing(t)
 		last[t.TagStr()] = builder.Position{Digest: t.before}
 		if t.position != nil {
 			last[t.TagStr()] = naming(*t.position, t.before)
@@ -218,7 +251,7 @@ func (p *put) each(ctx context.Context, tags []*tagState, f func(context.Context
 func (p *put) outcomes() []builder.TagOutcome {
 	byName := map[string]builder.TagOutcome{}
 	for _, t := range p.tags {
-		byName[t.TagStr()] = builder.TagOutcome{Tag: t.TagStr(), Previous: t.before, HeldBy: t.heldBy, Moved: t.moves(p.Digest)}
+		byName[t.TagStr()] = builder.TagOutcome{Tag: t.TagStr(), Previous: t.before, HeldBy: t.heldBy, Moved: p.moved(t)}
 	}
 	list := make([]builder.TagOutcome, len(p.Tags))
 	for i, tag := range p.Tags {

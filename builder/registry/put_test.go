@@ -39,15 +39,19 @@ func TestPut(t *testing.T) {
 				{"new tags, in the order asked", first, at("a", 1), []string{"main", "latest", "main"},
 					[]builder.TagOutcome{{Tag: "main", Moved: true}, {Tag: "latest", Moved: true}, {Tag: "main", Moved: true}},
 					[]string{"latest", "main"}},
-				{"the same again writes nothing", first, at("a", 1), []string{"main"},
+				{"the same build again, after a crash, writes nothing and tells what it did", first, at("a", 1), []string{"main"},
+					[]builder.TagOutcome{{Tag: "main", Moved: true, Previous: first}}, nil},
+				{"the same again by another build", first, at("a", 2), []string{"main"},
 					[]builder.TagOutcome{{Tag: "main", Previous: first}}, nil},
-				{"forward", second, at("b", 2), []string{"main"},
+				{"… and after a crash", first, at("a", 2), []string{"main"},
+					[]builder.TagOutcome{{Tag: "main", Previous: first}}, nil},
+				{"forward", second, at("b", 3), []string{"main"},
 					[]builder.TagOutcome{{Tag: "main", Moved: true, Previous: first}}, []string{"main"}},
-				{"the same digest, further on, moves the position", second, at("c", 3), []string{"main"},
+				{"the same digest, further on, moves the position", second, at("c", 4), []string{"main"},
 					[]builder.TagOutcome{{Tag: "main", Previous: second}}, nil},
-				{"back is held, a new tag is not", first, at("b", 4), []string{"main", "b"},
+				{"back is held, a new tag is not", first, at("b", 5), []string{"main", "b"},
 					[]builder.TagOutcome{{Tag: "main", Previous: second, HeldBy: "c"}, {Tag: "b", Moved: true}}, []string{"b"}},
-				{"no tags", first, at("b", 4), nil, nil, nil},
+				{"no tags", first, at("b", 5), nil, nil, nil},
 			}
 			for _, step := range steps {
 				got, err := c.Put(t.Context(), request(repo, step.digest, step.at, step.tags...))
@@ -73,6 +77,32 @@ func TestPut(t *testing.T) {
 				t.Errorf("leases are left: %v", l.held)
 			}
 		})
+	}
+}
+
+// A tag that was put and set nothing off is news to the first that does.
+func TestQuietTags(t *testing.T) {
+	repo := serve(t, distribution(t, false))
+	c := registry.New(registry.Options{Ledger: newLedger()})
+	image := pushImage(t, repo)
+	for i, step := range []struct {
+		name         string
+		quiet, moved bool
+	}{
+		{"quietly", true, true}, {"quietly again", true, false}, {"aloud", false, true}, {"aloud again", false, false},
+		{"quietly takes nothing back", true, false}, {"it was told", false, false},
+	} {
+		r := request(repo, image, at("a", int64(i+1)), "latest")
+		if step.quiet {
+			r.Quiet = []string{"latest"}
+		}
+		got, err := c.Put(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != 1 || got[0].Moved != step.moved {
+			t.Errorf("%s: %+v; want moved %t", step.name, got, step.moved)
+		}
 	}
 }
 
