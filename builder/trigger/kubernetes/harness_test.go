@@ -2,6 +2,7 @@ package kubernetes_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -19,6 +20,12 @@ import (
 var kube *kubetest.Cluster
 
 func TestMain(m *testing.M) {
+	// The tests wait for controllers, most of the time, and not for a processor.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	var err error
 	if kube, err = kubetest.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
