@@ -54,6 +54,26 @@
 // for dead changes nothing when it wakes; the same check stands before every
 // outward effect.
 //
+// # Where things are
+//
+// A file is called like its main noun, and these groups by how they begin:
+//
+//	event, build, report, registration, solver, registry, forge, credential:
+//	                  the types, and the interfaces between the rooms
+//	dispatch, decide, pulls, commander, imagepush:
+//	                  the [Dispatcher], by what has happened; authority, changed
+//	                  and register are what it looks up
+//	plan, planner, rule, destination, tags, scope, holdback, policy, compare:
+//	                  [Plan]; suggest is what to write where there is no file
+//	command, command…, carry:
+//	                  one file for each of the [Commands], and what they share
+//	worker, attempt, prepare, inputkey, secrets, baselogin, redact:
+//	                  the [Worker], and one attempt of a build
+//	courier, slots, fire, tell, tellrun, deployment, untag, aggregate, describe:
+//	                  the [Courier], by kind of effect, and its words
+//	order, guard, reconcile:
+//	                  pushes in order: of a ref, of a tag, and those never told
+//
 // # What is told to whom
 //
 // A [Failure] carries a sentence for the person who pushed and, apart, the
