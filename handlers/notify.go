@@ -16,14 +16,7 @@ const registryLabel = "registry"
 func (in *intake) notify(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
 	outcome, accepted, err := in.hear(w, r)
-	if err != nil {
-		outcome = outcomeRefused
-		if status, _ := statusOf(err); status >= http.StatusInternalServerError {
-			outcome = outcomeFailed
-		}
-	} else {
-		err = writeJSON(w, http.StatusAccepted, accepted)
-	}
+	outcome, err = accept(w, outcome, accepted, err)
 	in.metrics.count(registryLabel, registryLabel, outcome, time.Since(began))
 	return err
 }

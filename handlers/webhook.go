@@ -47,16 +47,21 @@ func (in *intake) deliver(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
 	verifier := in.Forges[r.PathValue("forge")]
 	outcome, accepted, err := in.take(w, r, verifier)
-	if err != nil {
-		outcome = outcomeRefused
-		if status, _ := statusOf(err); status >= http.StatusInternalServerError {
-			outcome = outcomeFailed
-		}
-	} else {
-		err = writeJSON(w, http.StatusAccepted, accepted)
-	}
+	outcome, err = accept(w, outcome, accepted, err)
 	in.metrics.delivered(r, verifier, outcome, time.Since(began))
 	return err
+}
+
+// accept answers what was taken in. err is why it was not: that is answered by
+// whoever called us, and counted by whose fault it is.
+func accept(w http.ResponseWriter, as outcome, accepted Accepted, err error) (outcome, error) {
+	if err == nil {
+		return as, writeJSON(w, http.StatusAccepted, accepted)
+	}
+	if status, _ := statusOf(err); status >= http.StatusInternalServerError {
+		return outcomeFailed, err
+	}
+	return outcomeRefused, err
 }
 
 // take is the intake: cap, verify the raw bytes, parse, append, 202. It
