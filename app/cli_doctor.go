@@ -23,10 +23,11 @@ func doctorCommand(s streams) *cobra.Command {
 		Use:   "doctor",
 		Short: "Look at everything that the server needs, and say what to mend",
 		Long: `Looks at the server file, the programs that are needed, the data folder and its
-disk, the running server, Redis, BuildKit, the registry and the GitHub App (key,
-clock, permissions, events, webhook and its last deliveries, installations), and
-says what to mend. The exit status is 1 when there is something. Run it on the
-server's machine, with the server's flags.`,
+disk, the credentials that the server file names, the running server, Redis,
+BuildKit, the registry and the GitHub App (key, clock, permissions, events,
+webhook and its last deliveries, installations), and says what to mend. The exit
+status is 1 when there is something. Run it on the server's machine, with the
+server's flags.`,
 		Args: exactly(),
 	}
 	f.add(c)

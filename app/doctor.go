@@ -26,7 +26,7 @@ const leastSpace = 5 << 30
 func (p *premises) installation(ctx context.Context) []github.Finding {
 	found := []github.Finding{{What: "the server file can be read"}}
 	for _, look := range []func(context.Context) []github.Finding{
-		p.programs, p.folder, p.space, p.server, p.redis, p.builders, p.registry,
+		p.programs, p.folder, p.space, p.credentials, p.server, p.redis, p.builders, p.registry,
 	} {
 		ctx, done := context.WithTimeout(ctx, doctorLimit)
 		found = append(found, look(ctx)...)
