@@ -66,6 +66,7 @@ func TestFiringGoesOnFromItsRecord(t *testing.T) {
 		{"after one of an older version", config.Trigger{}, builder.Effect{Attempt: 2}, old, nil, []bool{true}, last, []builder.RunState{"waiting"}},
 		{"recorded as over before a crash", config.Trigger{}, builder.Effect{Attempt: 2}, failed, nil, nil, first, []builder.RunState{"failed"}},
 		{"a person wants it again", config.Trigger{}, builder.Effect{Attempt: 1, Asked: 7, By: "ada"}, failed, nil, []bool{false}, first, []builder.RunState{"waiting"}},
+		{"a run that cannot be noted at once", config.Trigger{}, builder.Effect{Attempt: 1}, nil, errAway, []bool{false}, time.Time{}, []builder.RunState{"waiting", "waiting"}},
 		{"a rollout begins", rollout, builder.Effect{Attempt: 1}, nil, nil, []bool{false}, time.Time{}, []builder.RunState{"running", "waiting"}},
 		{"a rollout goes on", rollout, builder.Effect{Attempt: 2}, recorded(builder.RunRunning), nil, []bool{true}, first, []builder.RunState{"waiting"}},
 		{"a rollout that is somebody else's", rollout, builder.Effect{Attempt: 1}, nil, builder.ErrLeaseLost, nil, time.Time{}, []builder.RunState{"running"}},

@@ -111,6 +111,23 @@ func TestSettle(t *testing.T) {
 	}
 }
 
+// A forge that asked for time is told at once how a trigger has come on.
+func TestSettleDoesNotWaitForABackoff(t *testing.T) {
+	s := storetest.New(t, store.Options{})
+	fired(t, s, "b1", "a", "tell")
+	tell := builder.Telling{When: builder.TellAlways, Commit: "cb1", Context: "registry-build/a: tell"}
+	begun := run("b1", "a", "tell", builder.RunRunning)
+	begun.Retry = time.Millisecond
+	settle(t, s, begun, tell)
+	if err := s.Retry(ctx, nextEffect(t, s), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, s, run("b1", "a", "tell", builder.RunSucceeded), tell)
+	if e := nextEffect(t, s); e.Kind != builder.ReportRun || e.Attempt != 1 {
+		t.Errorf("effect %+v", e)
+	}
+}
+
 // Who lost the lease writes nothing over the record of who has it.
 func TestSettleIsFenced(t *testing.T) {
 	s := storetest.New(t, store.Options{})
