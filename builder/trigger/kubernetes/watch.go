@@ -29,7 +29,7 @@ func (u *update) watch(ctx context.Context, w *workload, m memo, stay time.Durat
 			return trigger.Answer{Text: u.told(p.text, m)}, nil
 		}
 		last := time.Now().Add(wait).After(until)
-		if last && p.failed == "" {
+		if last || p.failed != "" {
 			u.lookAtPods(ctx, w, &m, &p)
 		}
 		switch {
@@ -72,8 +72,8 @@ func (u *update) changed(w *workload, m memo) (trigger.Answer, error, bool) {
 		c.Name, where(u.t), c.Image, w.setBy(u.t.Kind, c.Name)), true
 }
 
-// lookAtPods adds what the pods say: trouble that lasts, and the time that is
-// over, end the rollout. Pods that may not be listed are no failure.
+// lookAtPods adds what the pods say, also to what has failed already: trouble
+// that lasts, and the time that is over, end the rollout. Pods that may not be listed are no failure.
 func (u *update) lookAtPods(ctx context.Context, w *workload, m *memo, p *progress) {
 	now := u.kind.now()
 	pods, err := u.newPods(ctx, w, m.Image)
@@ -84,9 +84,13 @@ func (u *update) lookAtPods(ctx context.Context, w *workload, m *memo, p *progre
 		p.text += unscheduled(pods)
 	}
 	if t := m.Trouble; t != nil {
-		p.text += fmt.Sprintf("; pod %s: %s", t.Pod, t.Text)
-		if now.Sub(t.Since) >= u.kind.o.Patience {
-			p.failed = fmt.Sprintf("pod %s: %s", t.Pod, t.Text)
+		why := fmt.Sprintf("pod %s: %s", t.Pod, t.Text)
+		p.text += "; " + why
+		switch {
+		case p.failed != "":
+			p.failed += "; " + why
+		case now.Sub(t.Since) >= u.kind.o.Patience:
+			p.failed = why
 		}
 	}
 	if limit := u.timeout(); p.failed == "" && now.Sub(m.Patched) >= limit {
@@ -117,7 +121,8 @@ func (u *update) told(text string, m memo) string {
 
 // fail ends a rollout that went wrong, or goes back first.
 func (u *update) fail(ctx context.Context, m memo, why string) (trigger.Answer, error) {
-	m.Failed = "the rollout of " + m.Image + " to " + where(u.t) + " failed: " + why
+	// The image comes last: it is long, and a commit's status has room for little.
+	m.Failed = "the rollout to " + where(u.t) + " failed: " + why + "; it was the rollout of " + m.Image
 	if !u.t.Rollback {
 		return trigger.Answer{}, errors.New(m.Failed)
 	}
