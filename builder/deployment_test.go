@@ -61,6 +61,9 @@ func (r *rollout) Settle(_ context.Context, _ *builder.Effect, run builder.Trigg
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.run, r.done = &run, run.State.Terminal()
+	if tell.When != builder.TellNever && tell.Commit == "" {
+		r.statuses = append(r.statuses, "told of no commit")
+	}
 	if run.Retry > 0 {
 		time.AfterFunc(run.Retry, func() { r.wake[builder.LaneTriggers] <- struct{}{} })
 	}

@@ -20,7 +20,6 @@ type notes struct {
 	build   builder.Record
 	before  *builder.TriggerRun
 	settled []builder.TriggerRun
-	told    []builder.TellWhen
 	refuse  error // of the first Settle
 }
 
@@ -33,8 +32,8 @@ func (n *notes) TriggerRun(context.Context, string, string) (builder.TriggerRun,
 	return *n.before, nil
 }
 
-func (n *notes) Settle(_ context.Context, _ *builder.Effect, run builder.TriggerRun, tell builder.Telling) error {
-	n.settled, n.told = append(n.settled, run), append(n.told, tell.When)
+func (n *notes) Settle(_ context.Context, _ *builder.Effect, run builder.TriggerRun, _ builder.Telling) error {
+	n.settled = append(n.settled, run)
 	err := n.refuse
 	n.refuse = nil
 	return err

@@ -74,7 +74,10 @@ func (h *heap) Retry(_ context.Context, e *builder.Effect, wait time.Duration) e
 	return nil
 }
 
-func (h *heap) Settle(_ context.Context, e *builder.Effect, run builder.TriggerRun, _ builder.Telling) error {
+func (h *heap) Settle(ctx context.Context, e *builder.Effect, run builder.TriggerRun, _ builder.Telling) error {
+	if err := ctx.Err(); err != nil { // what was cut off is written down all the same
+		return err
+	}
 	h.mu.Lock()
 	lost := h.lost[e.Trigger]
 	h.mu.Unlock()
