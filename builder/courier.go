@@ -57,6 +57,7 @@ type Courier struct {
 
 	held   hands
 	builds records
+	shares shares
 }
 
 const defaultFiring = 32
@@ -67,6 +68,7 @@ func (c *Courier) Run(ctx context.Context) error {
 	if firing <= 0 {
 		firing = defaultFiring
 	}
+	c.shares.most = firing * slowFold / 2
 	var lanes sync.WaitGroup
 	lanes.Go(func() { c.lane(ctx, LaneReports, newSlots(max(c.Parallel, 1), 1, 0), 0) })
 	lanes.Go(func() { c.lane(ctx, LaneTriggers, newSlots(firing, slowFold, slowAfter), firing) })

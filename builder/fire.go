@@ -24,6 +24,11 @@ func (c *Courier) fire(ctx context.Context, e *Effect) error {
 	if err != nil {
 		return err
 	}
+	give, ok := c.shares.take(r.Repository.Key())
+	if !ok {
+		return Later{Wait: shareWait, Reason: "the repository's other triggers wait for their receivers"}
+	}
+	defer give()
 	run, err := c.before(ctx, e)
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ func (h *heap) NextEffects(ctx context.Context, _ string, lane builder.EffectLan
 	if lane == builder.LaneTriggers && len(h.due) > 0 && ctx.Err() == nil {
 		n := min(most, len(h.due))
 		for _, name := range h.due[:n] {
-			out = append(out, &builder.Effect{Kind: builder.FireTrigger, ID: "b", Trigger: name, Attempt: 1})
+			out = append(out, &builder.Effect{Kind: builder.FireTrigger, ID: repositoryOf(name), Trigger: name, Attempt: 1})
 		}
 		h.due = h.due[n:]
 		return out, nil
@@ -55,6 +55,19 @@ func (h *heap) NextEffects(ctx context.Context, _ string, lane builder.EffectLan
 	<-ctx.Done()
 	h.mu.Lock()
 	return nil, ctx.Err()
+}
+
+// repositoryOf is whose trigger it is: those with even and those with odd
+// numbers are two repositories'.
+func repositoryOf(name string) string {
+	if n := name[len(name)-1]; n%2 == 0 {
+		return "even"
+	}
+	return "odd"
+}
+
+func (h *heap) Build(_ context.Context, id string) (builder.Record, error) {
+	return builder.Record{Build: builder.Build{ID: id, Repository: builder.Repository{Forge: "git", ID: id}}}, nil
 }
 
 func (h *heap) HoldEffects(_ context.Context, effects ...*builder.Effect) (lost []*builder.Effect, err error) {
@@ -170,6 +183,30 @@ func TestSlowTriggersGiveTheirSlotsBack(t *testing.T) {
 		time.Sleep(2 * time.Minute) // each has two minutes
 		if _, ended, _ := h.look(); len(ended) < 16 {
 			t.Errorf("%d have ended, want all that had their time", len(ended))
+		}
+	})
+}
+
+// A repository whose receivers all hang leaves half of the room to others.
+func TestHangingReceiversLeaveRoomForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var due []string
+		for i := range 30 {
+			due = append(due, fmt.Sprintf("hang%02d", 2*i)) // all even
+		}
+		h := newHeap(append(due, "quick01", "quick03")...)
+		stop := h.carry(t)
+		defer stop()
+		time.Sleep(time.Minute)
+		began, ended, _ := h.look()
+		if n := count(began, "hang"); n != 8 {
+			t.Errorf("%d of one repository hang at a time, want half of 16", n)
+		}
+		if count(began, "quick") != 2 {
+			t.Errorf("the other repository's wait behind them: began %v", began)
+		}
+		if got := ended["hang58"]; got != "again after 2s" {
+			t.Errorf("what is over the share: %q", got)
 		}
 	})
 }
