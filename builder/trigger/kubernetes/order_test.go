@@ -42,9 +42,12 @@ func TestOlderBuildIsSkipped(t *testing.T) {
 func TestLastAcceptedWins(t *testing.T) {
 	t.Parallel()
 	ns := kube.Namespace(t)
-	kube.Kubelet(t, ns)
+	nodes := kube.Kubelet(t, ns)
 	workload(t, ns, "Deployment", "")
 	const builds = 5
+	for n := 1; n < builds; n++ { // no older one ends before the newest has begun
+		nodes.Set(image(n), kubetest.PodState{})
+	}
 	var wg sync.WaitGroup
 	for n := 1; n <= builds; n++ {
 		wg.Go(func() {
