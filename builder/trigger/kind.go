@@ -51,6 +51,15 @@ type Firing struct {
 	Memo     string   // Answer.Memo of the call before, "" at first
 }
 
+// Image is the record's image repository as people pull it. Those of the
+// embedded registry are stored without its host; registry "" leaves them so.
+func Image(registry string, r builder.Record) string {
+	if registry == "" {
+		return r.Destination
+	}
+	return builder.FullDestination(registry, r.Destination)
+}
+
 // Use is who opens a credential for this firing.
 func (f Firing) Use() builder.Use {
 	return builder.Use{

@@ -47,7 +47,7 @@ func (k *Kind) message(f trigger.Firing) message {
 	if tags != "" {
 		m.about += ": " + tags
 	}
-	m.add("Image", clean(k.withHost(r.Destination), 2*maxName))
+	m.add("Image", clean(trigger.Image(k.o.Registry, r), 2*maxName))
 	m.add("Tags", tags)
 	m.add("Digest", short(r.Digest, len("sha256:")+12))
 	m.add("Commit", commit(r))
@@ -149,13 +149,4 @@ func clean(s string, limit int) string {
 		return s
 	}
 	return string([]rune(s)[:limit-1]) + "…"
-}
-
-// withHost completes a name of the embedded registry, which is stored without
-// its host.
-func (k *Kind) withHost(name string) string {
-	if k.o.Registry == "" {
-		return name
-	}
-	return builder.FullDestination(k.o.Registry, name)
 }

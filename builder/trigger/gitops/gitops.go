@@ -186,18 +186,12 @@ func (k *Kind) image(f trigger.Firing) (manifest.Image, error) {
 	if f.Record.Digest == "" || len(f.Tags) == 0 {
 		return manifest.Image{}, fmt.Errorf("build %s has pushed no image to write down; let the trigger listen for pushed only", f.Record.ID)
 	}
-	img := manifest.Image{Repository: f.Record.Destination, Tag: f.Tags[0], Digest: f.Record.Digest}
+	img := manifest.Image{Repository: trigger.Image(k.o.Registry, f.Record), Tag: f.Tags[0], Digest: f.Record.Digest}
 	for _, tag := range f.Tags {
 		if img.Tag != "latest" {
 			break
 		}
 		img.Tag = tag
-	}
-	// As image references have it: without a host the first part has neither
-	// dot nor colon, and is not localhost.
-	host, _, more := strings.Cut(img.Repository, "/")
-	if hosted := more && (strings.ContainsAny(host, ".:") || host == "localhost"); !hosted && k.o.Registry != "" {
-		img.Repository = k.o.Registry + "/" + img.Repository
 	}
 	if !imageName(img) {
 		return img, fmt.Errorf("%q is no image that can be written down", img)

@@ -122,10 +122,7 @@ func (k *Kind) update(f trigger.Firing) (*update, error) {
 	if i < 0 {
 		return nil, k.unknownCluster(t.Cluster)
 	}
-	image := f.Record.Destination
-	if k.o.Registry != "" {
-		image = builder.FullDestination(k.o.Registry, image)
-	}
+	image := trigger.Image(k.o.Registry, f.Record)
 	if host, _, _ := strings.Cut(image, "/"); !strings.ContainsAny(host, ".:") && host != "localhost" {
 		return nil, fmt.Errorf("image %s has no registry's name, so a cluster would look for it elsewhere; this server lacks the address of its own registry", image)
 	}

@@ -82,7 +82,7 @@ func (k *Kind) dockerHub(f trigger.Firing) ([]message, error) {
 }
 
 func (k *Kind) dockerHubRepository(r builder.Record) DockerHubRepository {
-	name := k.withHost(r.Destination)
+	name := trigger.Image(k.o.Registry, r)
 	host, path, _ := strings.Cut(name, "/")
 	out := DockerHubRepository{
 		RepoName: name, RepoURL: "https://" + name,

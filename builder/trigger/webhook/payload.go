@@ -59,7 +59,7 @@ func (k *Kind) payload(f trigger.Firing) Payload {
 		Event:    string(f.Event),
 		Delivery: f.Delivery,
 		Trigger:  f.Trigger.Name,
-		Image:    Image{Repository: k.withHost(r.Destination), Tags: f.Tags, Digest: r.Digest},
+		Image:    Image{Repository: trigger.Image(k.o.Registry, r), Tags: f.Tags, Digest: r.Digest},
 		Build: Build{
 			ID: r.ID, Image: r.Image, Ref: r.Ref, Commit: r.Commit, Actor: r.Actor, State: string(r.State),
 			AcceptedAt: r.AcceptedAt.UTC(), StartedAt: utc(r.StartedAt), FinishedAt: utc(r.FinishedAt),
@@ -91,15 +91,6 @@ func failure(f *builder.Failure) *Failure {
 		return nil
 	}
 	return &Failure{Stage: string(f.Stage), Message: f.Message, File: f.File, Line: f.Line}
-}
-
-// withHost completes a name of the embedded registry, which is stored without
-// its host.
-func (k *Kind) withHost(name string) string {
-	if k.o.Registry == "" {
-		return name
-	}
-	return builder.FullDestination(k.o.Registry, name)
 }
 
 // utc keeps a zero time zero, so that omitzero leaves it out.
