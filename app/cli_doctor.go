@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/registry-build/registry-build/builder"
-	"github.com/registry-build/registry-build/handlers/forge/github"
+	"github.com/registry-build/registry-build/handlers/forge"
 )
 
 // doctorLimit is how long one part may take to answer.
@@ -58,7 +58,7 @@ server's flags.`,
 }
 
 // say prints findings and reports whether there is nothing to mend.
-func say(w io.Writer, found []github.Finding) bool {
+func say(w io.Writer, found []forge.Finding) bool {
 	well := true
 	for _, f := range found {
 		if f.Mend == "" {

@@ -6,13 +6,13 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/builder/credential"
-	"github.com/registry-build/registry-build/handlers/forge/github"
+	"github.com/registry-build/registry-build/handlers/forge"
 )
 
 // credentials looks for those that the server file itself names: of clusters
 // and of the operator's triggers. What build files name is told at their
 // commits.
-func (p *premises) credentials(ctx context.Context) []github.Finding {
+func (p *premises) credentials(ctx context.Context) []forge.Finding {
 	named := map[string]string{} // credential -> kind; "": any
 	var names []string
 	name := func(credential, kind string) {
@@ -36,13 +36,13 @@ func (p *premises) credentials(ctx context.Context) []github.Finding {
 		list, err = store.List(ctx)
 	}
 	if err != nil {
-		return []github.Finding{{What: fmt.Sprintf("the credentials cannot be read: %v", err), Mend: "put the key file back where it was"}}
+		return []forge.Finding{{What: fmt.Sprintf("the credentials cannot be read: %v", err), Mend: "put the key file back where it was"}}
 	}
 	kept := map[string]string{}
 	for _, info := range list {
 		kept[info.Name] = string(info.Kind)
 	}
-	var found []github.Finding
+	var found []forge.Finding
 	for _, n := range names {
 		kind, there := kept[n]
 		set := "registry-build credentials set " + n
@@ -51,13 +51,13 @@ func (p *premises) credentials(ctx context.Context) []github.Finding {
 		}
 		switch {
 		case !there:
-			found = append(found, github.Finding{What: "the server file names the credential " + n + ", which is not there", Mend: "`" + set + "`, with the same --config and --data"})
+			found = append(found, forge.Finding{What: "the server file names the credential " + n + ", which is not there", Mend: "`" + set + "`, with the same --config and --data"})
 		case named[n] != "" && kind != named[n]:
-			found = append(found, github.Finding{What: fmt.Sprintf("the credential %s is of kind %s, and a cluster needs %s", n, kind, named[n]), Mend: "`" + set + "`, or name another in the server file"})
+			found = append(found, forge.Finding{What: fmt.Sprintf("the credential %s is of kind %s, and a cluster needs %s", n, kind, named[n]), Mend: "`" + set + "`, or name another in the server file"})
 		}
 	}
 	if found == nil {
-		found = append(found, github.Finding{What: "the credentials that the server file names are there"})
+		found = append(found, forge.Finding{What: "the credentials that the server file names are there"})
 	}
 	return found
 }

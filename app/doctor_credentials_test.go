@@ -8,7 +8,7 @@ import (
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/builder/credential"
 	"github.com/registry-build/registry-build/config"
-	"github.com/registry-build/registry-build/handlers/forge/github"
+	"github.com/registry-build/registry-build/handlers/forge"
 )
 
 func TestDoctorLooksForNamedCredentials(t *testing.T) {
@@ -27,14 +27,14 @@ func TestDoctorLooksForNamedCredentials(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		cfg  config.Server
-		want []github.Finding
+		want []forge.Finding
 	}{
 		{"none is named", config.Server{Clusters: []config.Cluster{{Name: "here", InCluster: true}}}, nil},
-		{"there", config.Server{Operators: []config.ServerTrigger{audit}}, []github.Finding{{What: "the credentials that the server file names are there"}}},
-		{"missing", config.Server{Operators: []config.ServerTrigger{audit}, Clusters: []config.Cluster{{Name: "prod", Kubeconfig: "prod-cluster"}}}, []github.Finding{
+		{"there", config.Server{Operators: []config.ServerTrigger{audit}}, []forge.Finding{{What: "the credentials that the server file names are there"}}},
+		{"missing", config.Server{Operators: []config.ServerTrigger{audit}, Clusters: []config.Cluster{{Name: "prod", Kubeconfig: "prod-cluster"}}}, []forge.Finding{
 			{What: "the server file names the credential prod-cluster, which is not there",
 				Mend: "`registry-build credentials set prod-cluster --kind kubeconfig`, with the same --config and --data"}}},
-		{"of another kind", config.Server{Clusters: []config.Cluster{{Name: "prod", Kubeconfig: "audit-secret"}}}, []github.Finding{
+		{"of another kind", config.Server{Clusters: []config.Cluster{{Name: "prod", Kubeconfig: "audit-secret"}}}, []forge.Finding{
 			{What: "the credential audit-secret is of kind token, and a cluster needs kubeconfig",
 				Mend: "`registry-build credentials set audit-secret --kind kubeconfig`, or name another in the server file"}}},
 	} {

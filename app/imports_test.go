@@ -20,7 +20,7 @@ const module = "github.com/registry-build/registry-build"
 var house = map[string][]string{
 	".":            {"app"},
 	"manifests":    {},
-	"app":          {"manifests", "handlers", "handlers/oci", "handlers/page", "handlers/forge", "handlers/forge/github", "handlers/forge/plaingit", "builder", "builder/buildkit", "builder/source", "builder/registry", "builder/store", "builder/credential", "builder/trigger", "builder/trigger/guard", "builder/trigger/webhook", "builder/trigger/chat", "builder/trigger/gitops", "builder/trigger/kubernetes", "config"},
+	"app":          {"manifests", "handlers", "handlers/oci", "handlers/page", "handlers/forge", "handlers/forge/github", "handlers/forge/gitlab", "handlers/forge/plaingit", "handlers/forge/telling", "builder", "builder/buildkit", "builder/source", "builder/registry", "builder/store", "builder/credential", "builder/trigger", "builder/trigger/guard", "builder/trigger/webhook", "builder/trigger/chat", "builder/trigger/gitops", "builder/trigger/kubernetes", "config"},
 	"app/demo":     {"app/instance", "handlers", "builder/trigger/webhook"},
 	"app/bench":    {"app/instance", "handlers", "handlers/forge/github/githubtest", "builder", "builder/trigger/kubernetes/kubetest"},
 	"app/instance": {},
@@ -29,7 +29,10 @@ var house = map[string][]string{
 	"handlers/page":           {"builder", "config"},
 	"handlers/oci":            {"builder", "config"},
 	"handlers/forge":          {"builder", "config"},
-	"handlers/forge/github":   {"handlers/forge", "builder", "config"},
+	"handlers/forge/github":   {"handlers/forge", "handlers/forge/markdown", "handlers/forge/telling", "builder", "config"},
+	"handlers/forge/gitlab":   {"handlers/forge", "handlers/forge/markdown", "handlers/forge/telling", "builder", "config"},
+	"handlers/forge/markdown": {"builder"},
+	"handlers/forge/telling":  {"builder"},
 	"handlers/forge/plaingit": {"handlers/forge", "builder", "config"},
 
 	"builder":                         {"config"},
@@ -50,6 +53,7 @@ var house = map[string][]string{
 	// What only tests use.
 	"handlers/forge/forgetest":            {"handlers/forge", "builder"},
 	"handlers/forge/github/githubtest":    {},
+	"handlers/forge/gitlab/gitlabtest":    {},
 	"builder/buildkit/buildkittest":       {"builder"},
 	"builder/source/sourcetest":           {"builder"},
 	"builder/store/storetest":             {"builder/store", "builder", "config"},

@@ -61,3 +61,10 @@ type Origin interface {
 	// when we are not let in (any more).
 	Origin(ctx context.Context, repo builder.Repository) (builder.Origin, error)
 }
+
+// Finding is one thing that was looked at. Mend is what to do, "" where all is
+// well.
+type Finding struct {
+	What string
+	Mend string
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
+	"github.com/registry-build/registry-build/handlers/forge/markdown"
 )
 
 // Limits of annotations: https://docs.github.com/rest/checks/runs
@@ -29,7 +30,7 @@ func buildAnnotations(r builder.Record) []*github.CheckRunAnnotation {
 	if f := r.Failure; f != nil && r.State == builder.Failed && f.File != "" && f.Line > 0 {
 		a := annotation(levelFailure, f.File, f.Line, f.EndLine, "The build of "+r.Image+" fails here", f.Message)
 		if f.Output != "" {
-			output, cut := keepEnd(printed(f.Output), maxExcerpt)
+			output, cut := markdown.KeepEnd(markdown.Printed(f.Output), maxExcerpt)
 			a.RawDetails = github.String(marked(output, cut))
 		}
 		all = append(all, a)
@@ -68,13 +69,13 @@ func decisionAnnotations(d builder.Decision) []*github.CheckRunAnnotation {
 // annotation keeps GitHub's limits. A line of 0 is the whole file: its first.
 func annotation(level, file string, line, last int, title, message string) *github.CheckRunAnnotation {
 	line = max(line, 1)
-	message, cut := keepStart(strings.TrimSpace(printed(message)), maxAnnotation)
+	message, cut := markdown.KeepStart(strings.TrimSpace(markdown.Printed(message)), maxAnnotation)
 	if cut {
 		message += "…"
 	}
 	return &github.CheckRunAnnotation{
 		Path: github.String(strings.TrimPrefix(path.Clean("/"+file), "/")), AnnotationLevel: github.String(level),
 		StartLine: github.Int(line), EndLine: github.Int(max(line, last)),
-		Title: github.String(clip(oneLine(title), maxAnnotationTitle)), Message: github.String(orElse(message, title)),
+		Title: github.String(markdown.Clip(markdown.OneLine(title), maxAnnotationTitle)), Message: github.String(orElse(message, title)),
 	}
 }

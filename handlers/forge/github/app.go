@@ -10,6 +10,7 @@ import (
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
 	"github.com/registry-build/registry-build/handlers/forge"
+	"github.com/registry-build/registry-build/handlers/forge/telling"
 )
 
 // Instance is the forge's name in events and repository keys.
@@ -32,17 +33,6 @@ type Identities interface {
 	Identity(ctx context.Context) (Identity, error)
 }
 
-// Memory keeps small facts across restarts and for every process: ids of what
-// we made at GitHub, and what was said once. Keys begin with what they are.
-type Memory interface {
-	// Recall returns "" for what is not known.
-	Recall(ctx context.Context, key string) (string, error)
-	Remember(ctx context.Context, key, value string, keep time.Duration) error
-	// Claim remembers the value unless the key has one, and returns whether
-	// it did.
-	Claim(ctx context.Context, key, value string, keep time.Duration) (bool, error)
-}
-
 // Logs reads what builds print.
 type Logs interface {
 	// LogTail returns the end of a build's log, at most max bytes of it.
@@ -52,7 +42,7 @@ type Logs interface {
 // Options are what New needs. All but Every, HTTP, Now and Log are required.
 type Options struct {
 	Identities Identities
-	Memory     Memory
+	Memory     telling.Memory
 	Logs       Logs
 	Config     config.GitHub
 	BuildURL   func(buildID string) string // for people, with the right to see that one build
@@ -66,6 +56,7 @@ type Options struct {
 // App is the GitHub App. Its methods may be called concurrently.
 type App struct {
 	Options
+	ledger *telling.Ledger
 
 	mu      sync.Mutex
 	current *access // of the identity that was asked for last
@@ -93,5 +84,7 @@ func New(o Options) *App {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &App{Options: o}
+	return &App{Options: o, ledger: &telling.Ledger{
+		Memory: o.Memory, Forge: Instance, Name: "GitHub", Answered: answeredWith, Now: o.Now, Log: o.Log,
+	}}
 }

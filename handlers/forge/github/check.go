@@ -65,7 +65,7 @@ func (a *App) check(ctx context.Context, r builder.Report) error {
 		return err
 	}
 	switch {
-	case s.mark.outdates(r):
+	case s.mark.Outdates(r):
 		return nil
 	case s.mark.ID == 0 && !s.known && !r.Newest:
 		return nil // a newer build shows its check run already; ours would come after it

@@ -7,6 +7,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
+	"github.com/registry-build/registry-build/handlers/forge/markdown"
 )
 
 // Sizes of a check run's page: https://docs.github.com/rest/checks/runs. They
@@ -36,11 +37,11 @@ type buildPage struct {
 }
 
 func (p buildPage) render() page {
-	summary, cut := keepStart(harmless(p.summary()), maxText-100)
+	summary, cut := markdown.KeepStart(markdown.Harmless(p.summary()), maxText-100)
 	if cut {
 		summary += "…"
 	}
-	return page{Title: clip(oneLine(p.Title), maxTitle), Summary: summary, Text: p.text()}
+	return page{Title: markdown.Clip(markdown.OneLine(p.Title), maxTitle), Summary: summary, Text: p.text()}
 }
 
 func (p buildPage) summary() string {
@@ -54,7 +55,7 @@ func (p buildPage) summary() string {
 	add(p.failure())
 	add(p.image())
 	add(p.about())
-	add(list("Warnings", each(p.Warnings, prose)))
+	add(list("Warnings", each(p.Warnings, markdown.Prose)))
 	add(p.links())
 	return strings.Join(parts, "\n\n") + "\n"
 }
@@ -63,7 +64,7 @@ func (p buildPage) summary() string {
 func (p buildPage) state() string {
 	switch {
 	case p.Stop != nil && !p.State.Terminal():
-		return "Stopping: " + prose(p.Stop.Reason) + "."
+		return "Stopping: " + markdown.Prose(p.Stop.Reason) + "."
 	case p.State == builder.Queued && p.Place > 0:
 		return fmt.Sprintf("Place %d in the repository's queue.", p.Place)
 	case p.State == builder.Queued:
@@ -73,11 +74,11 @@ func (p buildPage) state() string {
 	case p.State == builder.Pushing:
 		return "Built; the tags are being put."
 	case p.State == builder.Cancelled:
-		return "Cancelled: " + prose(orElse(p.Reason, "no reason was given")) + "."
+		return "Cancelled: " + markdown.Prose(orElse(p.Reason, "no reason was given")) + "."
 	case p.State == builder.Superseded:
-		return "Superseded " + prose(orElse(p.Reason, "by a newer push")) + ": what was pushed last is built instead."
+		return "Superseded " + markdown.Prose(orElse(p.Reason, "by a newer push")) + ": what was pushed last is built instead."
 	case p.State == builder.Skipped:
-		return "Unchanged: " + prose(orElse(p.Reason, "nothing that this image is built from has changed")) + "."
+		return "Unchanged: " + markdown.Prose(orElse(p.Reason, "nothing that this image is built from has changed")) + "."
 	}
 	return ""
 }
@@ -87,17 +88,17 @@ func (p buildPage) failure() string {
 	if p.State != builder.Failed || f == nil {
 		return ""
 	}
-	text := "**Failed:** " + prose(beginning(f.Message))
+	text := "**Failed:** " + markdown.Prose(beginning(f.Message))
 	if f.File != "" && f.Line > 0 {
-		text += fmt.Sprintf("\n\nAt [%s](%s/blob/%s/%s#L%d):", code(fmt.Sprintf("%s:%d", f.File, f.Line)), p.Website, p.Commit, escapePath(f.File), f.Line)
+		text += fmt.Sprintf("\n\nAt [%s](%s/blob/%s/%s#L%d):", markdown.Code(fmt.Sprintf("%s:%d", f.File, f.Line)), p.Website, p.Commit, escapePath(f.File), f.Line)
 	}
 	if f.Excerpt != "" {
-		excerpt, _ := keepStart(printed(f.Excerpt), maxExcerpt)
-		text += "\n\n" + fenced(excerpt, "dockerfile")
+		excerpt, _ := markdown.KeepStart(markdown.Printed(f.Excerpt), maxExcerpt)
+		text += "\n\n" + markdown.Fenced(excerpt, "dockerfile")
 	}
 	if f.Output != "" {
-		output, cut := keepEnd(printed(f.Output), maxExcerpt)
-		text += "\n\nThe step's last output:\n\n" + fenced(marked(output, cut), "text")
+		output, cut := markdown.KeepEnd(markdown.Printed(f.Output), maxExcerpt)
+		text += "\n\nThe step's last output:\n\n" + markdown.Fenced(marked(output, cut), "text")
 	}
 	return text
 }
@@ -115,20 +116,20 @@ func (p buildPage) image() string {
 	}
 	var b strings.Builder
 	repository := builder.FullDestination(p.Host, p.Destination)
-	b.WriteString(fenced("docker pull "+repository+"@"+p.Digest, "sh"))
+	b.WriteString(markdown.Fenced("docker pull "+repository+"@"+p.Digest, "sh"))
 	var put, held []string
 	for _, t := range p.Tagged {
 		if t.Held() {
-			held = append(held, fmt.Sprintf("%s stays on %s, which is newer", code(t.Tag), p.commitLink(t.HeldBy)))
+			held = append(held, fmt.Sprintf("%s stays on %s, which is newer", markdown.Code(t.Tag), p.commitLink(t.HeldBy)))
 			continue
 		}
 		put = append(put, repository+":"+t.Tag)
 	}
 	if p.State == builder.Promoted && p.From != "" {
-		fmt.Fprintf(&b, "\n\nThe same input was built before, as %s: that image got the tags, and nothing was built again.", code(p.From))
+		fmt.Fprintf(&b, "\n\nThe same input was built before, as %s: that image got the tags, and nothing was built again.", markdown.Code(p.From))
 	}
 	if len(put) > 0 {
-		b.WriteString("\n\n" + list("Tags", each(put, code)))
+		b.WriteString("\n\n" + list("Tags", each(put, markdown.Code)))
 	}
 	if len(held) > 0 {
 		b.WriteString("\n\n" + list("Tags left where they were", held))
@@ -144,19 +145,19 @@ func (p buildPage) about() string {
 			rows = append(rows, "| "+name+" | "+value+" |")
 		}
 	}
-	row("Image", codeCell(p.Image))
+	row("Image", markdown.CodeCell(p.Image))
 	if p.Commit != "" {
 		row("Commit", p.commitLink(p.Commit))
 	}
-	row("Ref", codeCell(p.Ref))
-	row("Rule", codeCell(p.Rule))
-	row("For", codeCell(p.Actor))
+	row("Ref", markdown.CodeCell(p.Ref))
+	row("Rule", markdown.CodeCell(p.Rule))
+	row("For", markdown.CodeCell(p.Actor))
 	if p.Spec.Inline == "" {
-		row("Dockerfile", codeCell(p.Spec.Dockerfile))
-		row("Context", codeCell(p.Spec.Context))
+		row("Dockerfile", markdown.CodeCell(p.Spec.Dockerfile))
+		row("Context", markdown.CodeCell(p.Spec.Context))
 	}
-	row("Target", codeCell(p.Spec.Target))
-	row("Platforms", codeCell(strings.Join(p.Spec.Platforms, ", ")))
+	row("Target", markdown.CodeCell(p.Spec.Target))
+	row("Platforms", markdown.CodeCell(strings.Join(p.Spec.Platforms, ", ")))
 	if p.Spec.NoCache {
 		row("Cache", "not used")
 	}
@@ -169,7 +170,7 @@ func (p buildPage) about() string {
 			row("Took", span(p.FinishedAt.Sub(p.StartedAt)))
 		}
 	}
-	row("Build", codeCell(p.ID))
+	row("Build", markdown.CodeCell(p.ID))
 	return strings.Join(rows, "\n")
 }
 
@@ -184,7 +185,7 @@ func (p buildPage) links() string {
 }
 
 func (p buildPage) commitLink(commit string) string {
-	return fmt.Sprintf("[%s](%s/commit/%s)", code(commit[:min(len(commit), 7)]), p.Website, commit)
+	return fmt.Sprintf("[%s](%s/commit/%s)", markdown.Code(commit[:min(len(commit), 7)]), p.Website, commit)
 }
 
 // text is the table of steps, and of a build that has ended the end of its log.
@@ -197,8 +198,8 @@ func (p buildPage) text() string {
 		text += "\n"
 	}
 	title := "The log:\n\n"
-	room := maxText - len(text) - fenceRoom - 200 - len(p.URL)
-	log, cut := keepEnd(strings.TrimRight(printed(p.Log), "\n"), room)
+	room := maxText - len(text) - markdown.FenceRoom - 200 - len(p.URL)
+	log, cut := markdown.KeepEnd(strings.TrimRight(markdown.Printed(p.Log), "\n"), room)
 	for block := ""; ; {
 		if cut || p.LogCut {
 			title = "The end of the log:\n\n"
@@ -207,10 +208,10 @@ func (p buildPage) text() string {
 			}
 		}
 		// Lines that look like fences grow when they are fenced.
-		if block = fenced(marked(log, cut || p.LogCut), "text"); len(text)+len(title)+len(block) <= maxText {
+		if block = markdown.Fenced(marked(log, cut || p.LogCut), "text"); len(text)+len(title)+len(block) <= maxText {
 			return text + title + block + "\n"
 		}
-		log, cut = keepEnd(log, len(log)-max(1, len(text)+len(title)+len(block)-maxText))
+		log, cut = markdown.KeepEnd(log, len(log)-max(1, len(text)+len(title)+len(block)-maxText))
 	}
 }
 
@@ -249,7 +250,7 @@ func each(texts []string, show func(string) string) []string {
 }
 
 func beginning(s string) string {
-	if s, cut := keepStart(s, 600); cut {
+	if s, cut := markdown.KeepStart(s, 600); cut {
 		return s + "…"
 	}
 	return s
@@ -272,5 +273,5 @@ func span(d time.Duration) string {
 
 // buildFile links the build file at a commit.
 func buildFile(website, commit string) string {
-	return fmt.Sprintf("[%s](%s/blob/%s/%s)", code(config.BuildFileName), website, commit, config.BuildFileName)
+	return fmt.Sprintf("[%s](%s/blob/%s/%s)", markdown.Code(config.BuildFileName), website, commit, config.BuildFileName)
 }

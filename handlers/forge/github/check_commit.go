@@ -6,6 +6,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
+	"github.com/registry-build/registry-build/handlers/forge/markdown"
 )
 
 // commitPage is what the page of all images of a commit, or of one that did
@@ -29,13 +30,13 @@ func (p commitPage) render() page {
 		}
 	}
 	if len(parts) == 0 {
-		parts = append(parts, prose(p.Title))
+		parts = append(parts, markdown.Prose(p.Title))
 	}
-	summary, cut := keepStart(harmless(strings.Join(parts, "\n\n")+"\n"), maxText-100)
+	summary, cut := markdown.KeepStart(markdown.Harmless(strings.Join(parts, "\n\n")+"\n"), maxText-100)
 	if cut {
 		summary = summary[:strings.LastIndexByte(summary, '\n')+1] + "\n…\n"
 	}
-	return page{Title: clip(oneLine(p.Title), maxTitle), Summary: summary}
+	return page{Title: markdown.Clip(markdown.OneLine(p.Title), maxTitle), Summary: summary}
 }
 
 func (p commitPage) invalid() string {
@@ -47,7 +48,7 @@ func (p commitPage) invalid() string {
 		if d.Line > 0 {
 			items[i] = fmt.Sprintf("[line %d](%s/blob/%s/%s#L%d), column %d: ", d.Line, p.Website, p.Commit, escapePath(d.File), d.Line, d.Col)
 		}
-		items[i] += prose(beginning(d.Message))
+		items[i] += markdown.Prose(beginning(d.Message))
 	}
 	return list(buildFile(p.Website, p.Commit)+" has mistakes, so nothing is built", items)
 }
@@ -56,7 +57,7 @@ func (p commitPage) failed() string {
 	if p.Failure == nil {
 		return ""
 	}
-	return "**Nothing could be built:** " + prose(beginning(p.Failure.Message))
+	return "**Nothing could be built:** " + markdown.Prose(beginning(p.Failure.Message))
 }
 
 func (p commitPage) fork() string {
@@ -64,7 +65,7 @@ func (p commitPage) fork() string {
 		return ""
 	}
 	return fmt.Sprintf("This commit comes from a fork. Nothing of it is built until somebody who can write to %s has read the changes and writes on the pull request:\n\n%s",
-		code(p.FullName), fenced(fmt.Sprintf("/%s %s", builder.CommandOkToBuild, p.Unapproved), "text"))
+		markdown.Code(p.FullName), markdown.Fenced(fmt.Sprintf("/%s %s", builder.CommandOkToBuild, p.Unapproved), "text"))
 }
 
 func (p commitPage) suggestion() string {
@@ -74,7 +75,7 @@ func (p commitPage) suggestion() string {
 	}
 	found := s.Dockerfiles[:min(len(s.Dockerfiles), maxList)]
 	text := fmt.Sprintf("This repository has %s and no %s, so nothing is built. A file that fits:\n\n%s",
-		codes(found), code(config.BuildFileName), fenced(s.File, "yaml"))
+		markdown.Codes(found), markdown.Code(config.BuildFileName), markdown.Fenced(s.File, "yaml"))
 	if len(p.New) <= maxAddress {
 		text += "\n\n[Add it to the repository](" + p.New + ")"
 	}
@@ -100,8 +101,8 @@ func (p commitPage) builds() string {
 		if len(tags) < len(build.Tags) {
 			more = fmt.Sprintf(" and %d more", len(build.Tags)-len(tags))
 		}
-		fmt.Fprintf(&b, "\n| %s | %s | %s | [%s](%s) |", codeCell(build.Image), codeCell(clip(build.Rule, maxStep)),
-			strings.ReplaceAll(codes(tags), "|", `\|`)+more, codeCell(build.ID), p.BuildURL(build.ID))
+		fmt.Fprintf(&b, "\n| %s | %s | %s | [%s](%s) |", markdown.CodeCell(build.Image), markdown.CodeCell(markdown.Clip(build.Rule, maxStep)),
+			strings.ReplaceAll(markdown.Codes(tags), "|", `\|`)+more, markdown.CodeCell(build.ID), p.BuildURL(build.ID))
 	}
 	return b.String()
 }
@@ -111,18 +112,18 @@ func (p commitPage) builds() string {
 func (p commitPage) reasons() string {
 	var mistakes, others []string
 	for _, r := range p.Reasons {
-		about := code(r.Image)
+		about := markdown.Code(r.Image)
 		if r.Rule != "" {
-			about += " by " + code(r.Rule)
+			about += " by " + markdown.Code(r.Rule)
 		}
 		if about != "" {
 			about += ": "
 		}
 		switch {
 		case r.Error:
-			mistakes = append(mistakes, about+prose(beginning(r.Message)))
+			mistakes = append(mistakes, about+markdown.Prose(beginning(r.Message)))
 		case r.Rule == "" || len(p.Builds) == 0:
-			others = append(others, about+prose(beginning(r.Message)))
+			others = append(others, about+markdown.Prose(beginning(r.Message)))
 		}
 	}
 	parts := []string{}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/markdown"
 )
 
 // runPage is what the page of one trigger of a build is made from. What the
@@ -19,16 +20,16 @@ type runPage struct {
 func (p runPage) render() page {
 	parts := []string{p.about()}
 	if p.Error != "" {
-		parts = append([]string{"**Failed:** " + prose(beginning(p.Error))}, parts...)
+		parts = append([]string{"**Failed:** " + markdown.Prose(beginning(p.Error))}, parts...)
 	}
 	if p.URL != "" {
 		parts = append(parts, "[The build and its triggers]("+p.URL+"), where it can be tried again")
 	}
-	summary, cut := keepStart(harmless(strings.Join(parts, "\n\n")+"\n"), maxText-100)
+	summary, cut := markdown.KeepStart(markdown.Harmless(strings.Join(parts, "\n\n")+"\n"), maxText-100)
 	if cut {
 		summary += "…"
 	}
-	return page{Title: clip(oneLine(p.Title), maxTitle), Summary: summary}
+	return page{Title: markdown.Clip(markdown.OneLine(p.Title), maxTitle), Summary: summary}
 }
 
 func (p runPage) about() string {
@@ -44,19 +45,19 @@ func (p runPage) about() string {
 		}
 		return t.UTC().Format("2006-01-02 15:04:05 UTC")
 	}
-	row("Trigger", codeCell(p.Trigger))
+	row("Trigger", markdown.CodeCell(p.Trigger))
 	row("Result", string(p.State))
-	row("Condition", codeCell(beginning(p.Condition)))
-	row("Action", codeCell(beginning(p.Action)))
-	row("Tags", strings.ReplaceAll(codes(p.Tags[:min(len(p.Tags), 10)]), "|", `\|`))
+	row("Condition", markdown.CodeCell(beginning(p.Condition)))
+	row("Action", markdown.CodeCell(beginning(p.Action)))
+	row("Tags", strings.ReplaceAll(markdown.Codes(p.Tags[:min(len(p.Tags), 10)]), "|", `\|`))
 	row("Attempts", fmt.Sprint(p.Attempts))
 	row("Last attempt", at(p.StartedAt))
 	row("Next attempt", at(p.NextAt))
 	if p.Took > 0 {
 		row("Took", span(p.Took))
 	}
-	row("Asked for by", codeCell(p.AskedBy))
-	row("Made", codeCell(p.TriggerRun.URL))
-	row("Build", codeCell(p.BuildID))
+	row("Asked for by", markdown.CodeCell(p.AskedBy))
+	row("Made", markdown.CodeCell(p.TriggerRun.URL))
+	row("Build", markdown.CodeCell(p.BuildID))
 	return strings.Join(rows, "\n")
 }

@@ -13,13 +13,14 @@ import (
 	"github.com/google/go-github/v60/github"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/telling"
 )
 
 // mark is what is known of a check run: what was made, and what was said in
 // it. It is there before the check run is, so that after a crash nobody makes
 // a second one without having looked for the first.
 type mark struct {
-	order
+	telling.Order
 	ID     int64     `json:"id,omitempty"` // 0: it was being made
 	Status string    `json:"status,omitempty"`
 	Print  string    `json:"print,omitempty"`
@@ -48,7 +49,7 @@ func (a *App) sending(ctx context.Context, r builder.Report) (*sending, error) {
 		s.key += "/" + r.Context
 	}
 	var err error
-	if s.known, err = a.recall(ctx, s.key, &s.mark); err != nil {
+	if s.known, err = a.ledger.Recall(ctx, s.key, &s.mark); err != nil {
 		return nil, err
 	}
 	var all []*github.CheckRunAnnotation
@@ -98,7 +99,7 @@ func (s *sending) send(ctx context.Context, run checkRun) error {
 // find learns what became of requests that nobody saw answered.
 func (s *sending) find(ctx context.Context) error {
 	if s.mark.ID == 0 {
-		claimed, err := s.app.Memory.Claim(ctx, s.key, "{}", keepMarks)
+		claimed, err := s.app.Memory.Claim(ctx, s.key, "{}", telling.Keep)
 		if err != nil || claimed {
 			return err
 		}
@@ -170,7 +171,7 @@ func (s *sending) sendBatch(ctx context.Context, run checkRun, batch []*github.C
 		s.mark.Flying = append(s.mark.Flying, noteID(n))
 	}
 	if len(batch) > 0 {
-		if err := s.app.remember(ctx, s.key, s.mark); err != nil {
+		if err := s.app.ledger.Remember(ctx, s.key, s.mark); err != nil {
 			return err
 		}
 	}
@@ -195,9 +196,9 @@ func (s *sending) sendBatch(ctx context.Context, run checkRun, batch []*github.C
 	if s.mark.ID == 0 {
 		s.mark.ID = made.GetID()
 	}
-	s.mark.order = order{s.report.Seq, s.report.UpdatedAt}
+	s.mark.Order = telling.OrderOf(s.report)
 	s.mark.Status, s.mark.Print, s.mark.Sent = run.Status, print, s.app.Now()
 	s.mark.Noted = append(s.mark.Noted, s.mark.Flying...)
 	s.mark.Flying = nil
-	return s.app.remember(ctx, s.key, s.mark)
+	return s.app.ledger.Remember(ctx, s.key, s.mark)
 }

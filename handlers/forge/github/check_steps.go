@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/markdown"
 )
 
 // current returns the step that runs: the first that has begun and not ended,
@@ -30,7 +31,7 @@ func currentStep(steps []builder.Step) string {
 	if i < 0 {
 		return "the beginning"
 	}
-	return fmt.Sprintf("step %d of %d: %s", i+1, len(steps), code(clip(oneLine(steps[i].Name), maxStep)))
+	return fmt.Sprintf("step %d of %d: %s", i+1, len(steps), markdown.Code(markdown.Clip(markdown.OneLine(steps[i].Name), maxStep)))
 }
 
 // stepTable has a row for each step, with its time.
@@ -41,7 +42,7 @@ func stepTable(steps []builder.Step) string {
 	var b strings.Builder
 	b.WriteString("| | Step | Time |\n|--:|---|--:|")
 	for i, s := range steps {
-		row := fmt.Sprintf("\n| %d | %s | %s |", i+1, codeCell(clip(oneLine(s.Name), maxStep)), stepTime(s))
+		row := fmt.Sprintf("\n| %d | %s | %s |", i+1, markdown.CodeCell(markdown.Clip(markdown.OneLine(s.Name), maxStep)), stepTime(s))
 		if i == maxSteps || b.Len()+len(row) > maxTable {
 			fmt.Fprintf(&b, "\n| | and %d more | |", len(steps)-i)
 			break

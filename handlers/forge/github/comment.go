@@ -10,16 +10,8 @@ import (
 	"github.com/google/go-github/v60/github"
 
 	"github.com/registry-build/registry-build/builder"
-)
-
-const (
-	// marker tells our comment on a pull request from all others; nobody sees it.
-	marker = "<!-- registry-build -->"
-	// maxComment keeps below GitHub's 65,536 characters, in bytes:
-	// https://docs.github.com/rest/issues/comments#create-an-issue-comment
-	maxComment = 65000
-	// maxRemark is how much of one remark anybody reads.
-	maxRemark = 30000
+	"github.com/registry-build/registry-build/handlers/forge/markdown"
+	"github.com/registry-build/registry-build/handlers/forge/telling"
 )
 
 // spoken is what is known of a thread's comment.
@@ -38,7 +30,7 @@ func (a *App) Show(ctx context.Context, t builder.Thread) error {
 	if t.Pull == 0 {
 		subject, show = t.Repository.Key()+"@"+t.Commit, a.showOnCommit
 	}
-	release, err := a.hold(ctx, subject)
+	release, err := a.ledger.Hold(ctx, subject)
 	if err != nil {
 		return err
 	}
@@ -48,18 +40,18 @@ func (a *App) Show(ctx context.Context, t builder.Thread) error {
 	if lacksPermission(err) {
 		return nil
 	}
-	return a.settle(ctx, t.Repository, subject, err)
+	return a.ledger.Settle(ctx, t.Repository, subject, err)
 }
 
 func (a *App) showOnPull(ctx context.Context, key string, t builder.Thread) error {
 	var s spoken
-	known, err := a.recall(ctx, key, &s)
+	known, err := a.ledger.Recall(ctx, key, &s)
 	if err != nil {
 		return err
 	}
-	body := threadBody(t.Remarks)
+	body := markdown.Thread(t.Remarks)
 	switch {
-	case s.ID != 0 && s.Body == fingerprint(body):
+	case s.ID != 0 && s.Body == markdown.Fingerprint(body):
 		return nil
 	case len(t.Remarks) == 0 && !known && !t.Shown:
 		return nil
@@ -69,7 +61,7 @@ func (a *App) showOnPull(ctx context.Context, key string, t builder.Thread) erro
 		return err
 	}
 	if s.ID == 0 {
-		first, err := a.Memory.Claim(ctx, key, "{}", keepMarks)
+		first, err := a.Memory.Claim(ctx, key, "{}", telling.Keep)
 		if err != nil {
 			return err
 		}
@@ -82,8 +74,8 @@ func (a *App) showOnPull(ctx context.Context, key string, t builder.Thread) erro
 	if s.ID, err = a.writeComment(ctx, client, t, s.ID, body); err != nil || s.ID == 0 {
 		return err
 	}
-	s.Body = fingerprint(body)
-	return a.remember(ctx, key, s)
+	s.Body = markdown.Fingerprint(body)
+	return a.ledger.Remember(ctx, key, s)
 }
 
 // writeComment changes the comment, or makes it where there is none (any
@@ -135,7 +127,7 @@ func (a *App) findComment(ctx context.Context, client *github.Client, t builder.
 			return 0, fmt.Errorf("comments on pull request %d: %w", t.Pull, err)
 		}
 		for _, c := range comments {
-			if c.By != nil && c.By.ID == us.ID && strings.HasPrefix(c.Body, marker) {
+			if c.By != nil && c.By.ID == us.ID && strings.HasPrefix(c.Body, markdown.Marker) {
 				return c.ID, nil
 			}
 		}
@@ -146,7 +138,7 @@ func (a *App) findComment(ctx context.Context, client *github.Client, t builder.
 
 func (a *App) showOnCommit(ctx context.Context, key string, t builder.Thread) error {
 	var s spoken
-	if _, err := a.recall(ctx, key, &s); err != nil {
+	if _, err := a.ledger.Recall(ctx, key, &s); err != nil {
 		return err
 	}
 	var fresh []builder.Remark
@@ -164,12 +156,12 @@ func (a *App) showOnCommit(ctx context.Context, key string, t builder.Thread) er
 	if err != nil {
 		return err
 	}
-	comment := &github.RepositoryComment{Body: github.String(threadBody(fresh))}
+	comment := &github.RepositoryComment{Body: github.String(markdown.Thread(fresh))}
 	if _, _, err := client.Repositories.CreateComment(ctx, t.Repository.Owner, t.Repository.Name, t.Commit, comment); err != nil {
 		return fmt.Errorf("comment on commit %s: %w", t.Commit, err)
 	}
 	s.Seq = seq
-	return a.remember(ctx, key, s)
+	return a.ledger.Remember(ctx, key, s)
 }
 
 // React implements builder.Commenter. Comments on commits get no reaction:
@@ -194,5 +186,5 @@ func (a *App) React(ctx context.Context, repo builder.Repository, c builder.Comm
 	if lacksPermission(err) || answeredWith(err) == http.StatusNotFound {
 		return nil // the comment is deleted: nobody waits
 	}
-	return a.settle(ctx, repo, "comment "+c.Comment, err)
+	return a.ledger.Settle(ctx, repo, "comment "+c.Comment, err)
 }

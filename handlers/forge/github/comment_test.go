@@ -12,6 +12,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
+	"github.com/registry-build/registry-build/handlers/forge/markdown"
 )
 
 const commentPosts = "POST /repos/acme/shop/issues/*/comments"
@@ -62,9 +63,9 @@ var (
 )
 
 func TestThreadBody(t *testing.T) {
-	want := marker + "\n\nThis comes from a fork:\n\n```\n/ok-to-build abc\n```\n\n---\n\n> `/why` by `@ada`\n\nno rule matches; ask @\u200bbob\n\n" +
+	want := markdown.Marker + "\n\nThis comes from a fork:\n\n```\n/ok-to-build abc\n```\n\n---\n\n> `/why` by `@ada`\n\nno rule matches; ask @\u200bbob\n\n" +
 		"> `` /help `x` `` by `@grace`\n\n| a | b |\n|---|---|\n| `/build` | @\u200bx |\n"
-	got := threadBody([]builder.Remark{helpRemark, whyRemark, forkRemark})
+	got := markdown.Thread([]builder.Remark{helpRemark, whyRemark, forkRemark})
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
@@ -72,8 +73,8 @@ func TestThreadBody(t *testing.T) {
 	for i := range 20 {
 		many = append(many, builder.Remark{Topic: fmt.Sprint(i), Seq: int64(i), Text: fmt.Sprintf("answer %d\n```\n%s", i, strings.Repeat("ü@ada\n", 3000))})
 	}
-	got = threadBody(append(many, forkRemark))
-	if len(got) > maxComment || !strings.Contains(got, "answer 19") || strings.Contains(got, "answer 1\n") || !strings.Contains(got, "/ok-to-build") || closed(got) != got {
+	got = markdown.Thread(append(many, forkRemark))
+	if len(got) > markdown.MaxComment || !strings.Contains(got, "answer 19") || strings.Contains(got, "answer 1\n") || !strings.Contains(got, "/ok-to-build") || markdown.Closed(got) != got {
 		t.Errorf("%d bytes, newest kept: %v, oldest dropped: %v", len(got), strings.Contains(got, "answer 19"), !strings.Contains(got, "answer 1\n"))
 	}
 }
@@ -144,7 +145,7 @@ func TestShowFindsItsComment(t *testing.T) {
 	t.Run("somebody else's marker", func(t *testing.T) {
 		rig := newThreadRig(t)
 		for range 101 { // more than a page
-			if _, err := rig.repo.Comment(rig.pull, "mallory", marker+"\n\nnot yours"); err != nil {
+			if _, err := rig.repo.Comment(rig.pull, "mallory", markdown.Marker+"\n\nnot yours"); err != nil {
 				t.Fatal(err)
 			}
 		}

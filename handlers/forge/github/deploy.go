@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-github/v60/github"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/markdown"
+	"github.com/registry-build/registry-build/handlers/forge/telling"
 )
 
 var _ builder.Deployer = (*App)(nil)
@@ -32,7 +34,7 @@ func (a *App) Deploy(ctx context.Context, d builder.Deployment) error {
 		return nil
 	}
 	subject := "deployment/" + d.BuildID + "/" + d.Trigger
-	release, err := a.hold(ctx, subject)
+	release, err := a.ledger.Hold(ctx, subject)
 	if err != nil {
 		return err
 	}
@@ -42,12 +44,12 @@ func (a *App) Deploy(ctx context.Context, d builder.Deployment) error {
 	if lacksPermission(err) {
 		return nil
 	}
-	return a.settle(ctx, d.Repository, subject, err)
+	return a.ledger.Settle(ctx, d.Repository, subject, err)
 }
 
 func (a *App) deploy(ctx context.Context, key string, d builder.Deployment) error {
 	var s deployed
-	if _, err := a.recall(ctx, key, &s); err != nil {
+	if _, err := a.ledger.Recall(ctx, key, &s); err != nil {
 		return err
 	}
 	if s.State == d.State || s.State != "" && d.State == builder.DeploymentInProgress {
@@ -61,19 +63,19 @@ func (a *App) deploy(ctx context.Context, key string, d builder.Deployment) erro
 		if s.ID, err = a.makeDeployment(ctx, client, key, d); err != nil {
 			return err
 		}
-		if err := a.remember(ctx, key, s); err != nil {
+		if err := a.ledger.Remember(ctx, key, s); err != nil {
 			return err
 		}
 	}
 	_, _, err = client.Repositories.CreateDeploymentStatus(repeatable(ctx), d.Repository.Owner, d.Repository.Name, s.ID, &github.DeploymentStatusRequest{
 		State: github.String(string(d.State)), LogURL: github.String(a.BuildURL(d.BuildID)),
-		Description: github.String(clip(oneLine(d.Description), maxDescription)),
+		Description: github.String(markdown.Clip(markdown.OneLine(d.Description), maxDescription)),
 	})
 	if err != nil {
 		return fmt.Errorf("state of the deployment to %s: %w", d.Environment, err)
 	}
 	s.State = d.State
-	return a.remember(ctx, key, s)
+	return a.ledger.Remember(ctx, key, s)
 }
 
 // makeDeployment returns the deployment's id: of the one that was made before
@@ -81,7 +83,7 @@ func (a *App) deploy(ctx context.Context, key string, d builder.Deployment) erro
 // the image is built, and the trigger fires now.
 func (a *App) makeDeployment(ctx context.Context, client *github.Client, key string, d builder.Deployment) (int64, error) {
 	repo, us := d.Repository, rollout{d.BuildID, d.Trigger}
-	first, err := a.Memory.Claim(ctx, key, "{}", keepMarks)
+	first, err := a.Memory.Claim(ctx, key, "{}", telling.Keep)
 	if err != nil {
 		return 0, err
 	}
@@ -98,7 +100,7 @@ func (a *App) makeDeployment(ctx context.Context, client *github.Client, key str
 		}
 	}
 	made, _, err := client.Repositories.CreateDeployment(ctx, repo.Owner, repo.Name, &github.DeploymentRequest{
-		Ref: github.String(d.Commit), Environment: github.String(d.Environment), Description: github.String(clip(oneLine(d.Description), maxDescription)),
+		Ref: github.String(d.Commit), Environment: github.String(d.Environment), Description: github.String(markdown.Clip(markdown.OneLine(d.Description), maxDescription)),
 		AutoMerge: github.Bool(false), RequiredContexts: &[]string{}, Payload: us,
 	})
 	if err != nil {

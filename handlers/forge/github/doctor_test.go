@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/registry-build/registry-build/config"
+	"github.com/registry-build/registry-build/handlers/forge"
 	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
 )
 
@@ -74,7 +75,9 @@ func (r *doctorRig) patch(settings map[string]string) {
 	}
 }
 
-func (r *doctorRig) look() []Finding { return r.Doctor(r.t.Context(), ourManifest(r.t), r.address) }
+func (r *doctorRig) look() []forge.Finding {
+	return r.Doctor(r.t.Context(), ourManifest(r.t), r.address)
+}
 
 func TestDoctorFindsNothing(t *testing.T) {
 	r := newDoctorRig(t, nil)
@@ -193,7 +196,7 @@ func TestDoctor(t *testing.T) {
 				test.change(r)
 			}
 			found := r.look()
-			i := slices.IndexFunc(found, func(f Finding) bool { return strings.Contains(f.What, test.what) })
+			i := slices.IndexFunc(found, func(f forge.Finding) bool { return strings.Contains(f.What, test.what) })
 			if i < 0 {
 				t.Fatalf("no finding %q: %+v", test.what, found)
 			}

@@ -75,14 +75,14 @@ func (a *App) EventType(header http.Header) string {
 // gives the same events whenever it comes.
 func (a *App) Events(header http.Header, body []byte) ([]builder.Event, error) {
 	d := delivery{app: a, event: header.Get(headerEvent), id: header.Get(headerDelivery), body: body}
-	if !plain(d.event, "_", maxName) {
-		return nil, brokenPayload("there is no X-GitHub-Event header that names an event")
+	if !forge.Plain(d.event, "_", maxName) {
+		return nil, forge.BrokenPayload("there is no X-GitHub-Event header that names an event")
 	}
-	if !plain(d.id, "-", maxDelivery) {
-		return nil, brokenPayload("there is no X-GitHub-Delivery header of 1 to %d letters, digits and dashes", maxDelivery)
+	if !forge.Plain(d.id, "-", maxDelivery) {
+		return nil, forge.BrokenPayload("there is no X-GitHub-Delivery header of 1 to %d letters, digits and dashes", maxDelivery)
 	}
 	if kind, _, _ := mime.ParseMediaType(header.Get("Content-Type")); kind == "application/x-www-form-urlencoded" {
-		return nil, brokenPayload("the webhook sends forms: set its content type to application/json")
+		return nil, forge.BrokenPayload("the webhook sends forms: set its content type to application/json")
 	}
 	if read, _ := readerOf(d.event); read != nil {
 		return read(d)
@@ -136,7 +136,7 @@ func (d delivery) read(into any) error {
 // of returns the repository that the payload is about.
 func (c payload) of() (builder.Repository, error) {
 	if c.Repository == nil {
-		return builder.Repository{}, brokenPayload("it names no repository")
+		return builder.Repository{}, forge.BrokenPayload("it names no repository")
 	}
 	return c.Repository.in(c.Installation.ID)
 }
@@ -149,7 +149,7 @@ func (r payloadRepository) in(installation int64) (builder.Repository, error) {
 		owner, _, _ = strings.Cut(r.FullName, "/")
 	}
 	if r.ID <= 0 || !named(owner) || !named(r.Name) {
-		return builder.Repository{}, brokenPayload("repository %.100q has no id, owner or name", r.FullName)
+		return builder.Repository{}, forge.BrokenPayload("repository %.100q has no id, owner or name", r.FullName)
 	}
 	repo := builder.Repository{
 		Forge: Instance, ID: strconv.FormatInt(r.ID, 10), Owner: owner, Name: r.Name, DefaultBranch: r.DefaultBranch,
@@ -173,7 +173,7 @@ func (d delivery) eventID(ref string) string {
 // plain.
 func (d delivery) ignore(action, why string) error {
 	what := d.event
-	if plain(action, "_", maxName) {
+	if forge.Plain(action, "_", maxName) {
 		what += "." + action
 	}
 	if why != "" {
@@ -187,51 +187,7 @@ func (a *App) isBot(p payloadUser) bool {
 	return p.Type == "Bot" && !slices.ContainsFunc(a.Config.Bots, func(login string) bool { return strings.EqualFold(login, p.Login) })
 }
 
-func brokenPayload(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", forge.ErrPayload, fmt.Sprintf(format, args...))
-}
-
-// commit reads a commit's name; the zero name, of what is not there, is "".
-func readCommit(text string) (string, error) {
-	if len(text) != 40 && len(text) != 64 || !hexadecimal(text) {
-		return "", brokenPayload("%.100q is no commit", text)
-	}
-	if strings.Trim(text, "0") == "" {
-		return "", nil
-	}
-	return text, nil
-}
-
-// there reads the name of a commit that has to be there.
-func existingCommit(text string) (string, error) {
-	name, err := readCommit(text)
-	if err == nil && name == "" {
-		err = brokenPayload("the commit is all zeros")
-	}
-	return name, err
-}
-
-func hexadecimal(text string) bool {
-	for i := range len(text) {
-		if c := text[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
-}
-
-// plain reports whether text is 1 to most letters, digits and others.
-func plain(text, others string, most int) bool {
-	for i := range len(text) {
-		c := text[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && strings.IndexByte(others, c) < 0 {
-			return false
-		}
-	}
-	return text != "" && len(text) <= most
-}
-
 // named reports whether text can be an owner or a repository.
 func named(text string) bool {
-	return plain(text, "-_.", maxName) && text != "." && text != ".."
+	return forge.Plain(text, "-_.", maxName) && text != "." && text != ".."
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge"
 )
 
 // Buttons of our check runs: identifiers of at most 20 characters.
@@ -107,15 +108,15 @@ func (d delivery) pressed(p payload, on payloadCheck, c builder.Command) ([]buil
 	if err != nil {
 		return nil, err
 	}
-	at, err := existingCommit(on.HeadSHA)
+	at, err := forge.ExistingCommit(on.HeadSHA)
 	if err != nil {
 		return nil, err
 	}
-	if c.BuildID != "" && !plain(c.BuildID, "", maxName) {
-		return nil, brokenPayload("%s: external_id %.100q is no build", d.event, c.BuildID)
+	if c.BuildID != "" && !forge.Plain(c.BuildID, "", maxName) {
+		return nil, forge.BrokenPayload("%s: external_id %.100q is no build", d.event, c.BuildID)
 	}
 	if p.Sender.Login == "" {
-		return nil, brokenPayload("%s: it does not say who asks", d.event)
+		return nil, forge.BrokenPayload("%s: it does not say who asks", d.event)
 	}
 	c.Pull = on.pull(p.Repository.ID)
 	return []builder.Event{{

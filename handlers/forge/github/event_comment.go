@@ -3,9 +3,9 @@ package github
 import (
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge"
 )
 
 type payloadComment struct {
@@ -36,7 +36,7 @@ func readIssueComment(d delivery) ([]builder.Event, error) {
 		return nil, d.ignore(p.Action, "on an issue")
 	}
 	if p.Issue.Number <= 0 {
-		return nil, brokenPayload("issue_comment: the pull request has no number")
+		return nil, forge.BrokenPayload("issue_comment: the pull request has no number")
 	}
 	return d.commanded(p.payload, p.Comment, p.Issue.Number, "")
 }
@@ -54,7 +54,7 @@ func readCommitComment(d delivery) ([]builder.Event, error) {
 	if why := d.app.unheard(p.payload, p.Comment); why != "" {
 		return nil, d.ignore(p.Action, why)
 	}
-	at, err := existingCommit(p.Comment.CommitID)
+	at, err := forge.ExistingCommit(p.Comment.CommitID)
 	if err != nil {
 		return nil, err
 	}
@@ -69,21 +69,10 @@ func (a *App) unheard(p payload, c payloadComment) string {
 		return "only new comments are commands"
 	case a.isBot(p.Sender):
 		return "written by a bot"
-	case !slashed(c.Body):
+	case !forge.Slashed(c.Body):
 		return "no command"
 	}
 	return ""
-}
-
-// slashed reports whether a line begins with a slash. Nearly no comment has
-// one, and the others need not be read as Markdown.
-func slashed(body string) bool {
-	for line := range strings.FieldsFuncSeq(body, func(r rune) bool { return r == '\n' || r == '\r' }) {
-		if strings.HasPrefix(strings.TrimLeft(line, " \t\ufeff"), "/") {
-			return true
-		}
-	}
-	return false
 }
 
 func (d delivery) commanded(p payload, c payloadComment, pull int, commit string) ([]builder.Event, error) {
@@ -92,7 +81,7 @@ func (d delivery) commanded(p payload, c payloadComment, pull int, commit string
 		return nil, err
 	}
 	if c.ID <= 0 || p.Sender.Login == "" {
-		return nil, brokenPayload("%s: the comment has no id or author", d.event)
+		return nil, forge.BrokenPayload("%s: the comment has no id or author", d.event)
 	}
 	return []builder.Event{{
 		ID: d.commentID(c.ID), Kind: builder.Commanded, Repository: repo, Commit: commit, Actor: p.Sender.Login,

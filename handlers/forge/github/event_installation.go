@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge"
 )
 
 // readInstallation reads that an account let the app in, or put it out.
@@ -46,7 +47,7 @@ func readInstallation(d delivery) ([]builder.Event, error) {
 		// Other payloads name an installation too, by its id alone. The type of
 		// an event is not signed: the deletion of a comment must not come in as
 		// that of the installation.
-		return nil, brokenPayload("installation: it has no id or no account")
+		return nil, forge.BrokenPayload("installation: it has no id or no account")
 	}
 	// One event for all of them: an organisation may have thousands, and a
 	// suspension does not list them.
@@ -106,10 +107,10 @@ func readRepository(d delivery) ([]builder.Event, error) {
 		return nil, d.ignore(p.Action, "")
 	}
 	if p.Repository == nil {
-		return nil, brokenPayload("repository: it names none")
+		return nil, forge.BrokenPayload("repository: it names none")
 	}
 	if p.Comment != nil { // the type of an event is not signed
-		return nil, brokenPayload("repository: not that was deleted, but a comment")
+		return nil, forge.BrokenPayload("repository: not that was deleted, but a comment")
 	}
 	return d.installed([]payloadRepository{*p.Repository}, p.Installation.ID, p.Sender, true)
 }

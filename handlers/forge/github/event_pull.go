@@ -2,6 +2,7 @@ package github
 
 import (
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge"
 )
 
 type payloadPull struct {
@@ -61,7 +62,7 @@ func readPull(d delivery) ([]builder.Event, error) {
 		ID: d.eventID(ref), Kind: kind, Repository: repo, Ref: ref, Commit: pull.Head, Actor: p.Sender.Login, Pull: &pull,
 	}
 	if p.Action == "synchronize" && p.Before != "" {
-		if e.Before, err = readCommit(p.Before); err != nil {
+		if e.Before, err = forge.ReadCommit(p.Before); err != nil {
 			return nil, err
 		}
 	}
@@ -72,13 +73,13 @@ func readPull(d delivery) ([]builder.Event, error) {
 // told us, and what the payload has is of the head before.
 func (p payloadPull) read(number int, repository int64) (builder.Pull, error) {
 	if number <= 0 || p.Base.Ref == "" {
-		return builder.Pull{}, brokenPayload("the pull request has no number or base")
+		return builder.Pull{}, forge.BrokenPayload("the pull request has no number or base")
 	}
-	head, err := existingCommit(p.Head.SHA)
+	head, err := forge.ExistingCommit(p.Head.SHA)
 	if err != nil {
 		return builder.Pull{}, err
 	}
-	base, err := readCommit(p.Base.SHA)
+	base, err := forge.ReadCommit(p.Base.SHA)
 	if err != nil {
 		return builder.Pull{}, err
 	}
@@ -114,16 +115,16 @@ func readMergeGroup(d delivery) ([]builder.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	head, err := existingCommit(p.Group.HeadSHA)
+	head, err := forge.ExistingCommit(p.Group.HeadSHA)
 	if err != nil {
 		return nil, err
 	}
-	base, err := readCommit(p.Group.BaseSHA)
+	base, err := forge.ReadCommit(p.Group.BaseSHA)
 	if err != nil {
 		return nil, err
 	}
 	if len(p.Group.HeadRef) <= len("refs/heads/") || p.Group.HeadRef[:len("refs/heads/")] != "refs/heads/" {
-		return nil, brokenPayload("merge_group: %.100q is no branch", p.Group.HeadRef)
+		return nil, forge.BrokenPayload("merge_group: %.100q is no branch", p.Group.HeadRef)
 	}
 	return []builder.Event{{
 		ID: d.eventID(p.Group.HeadRef), Kind: builder.MergeQueued, Repository: repo, Ref: p.Group.HeadRef,

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge"
 )
 
 // Branches that a merge queue makes; merge_group tells of them.
@@ -21,11 +22,11 @@ func readPush(d delivery) ([]builder.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	before, err := readCommit(p.Before)
+	before, err := forge.ReadCommit(p.Before)
 	if err != nil {
 		return nil, err
 	}
-	after, err := readCommit(p.After)
+	after, err := forge.ReadCommit(p.After)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +40,7 @@ func readPush(d delivery) ([]builder.Event, error) {
 	}
 	switch {
 	case name == "" || before == "" && after == "":
-		return nil, brokenPayload("push: ref %.100q went from nothing to nothing", p.Ref)
+		return nil, forge.BrokenPayload("push: ref %.100q went from nothing to nothing", p.Ref)
 	case strings.HasPrefix(p.Ref, mergeQueue):
 		return nil, d.ignore("", "merge_group tells of the merge queue")
 	case isBranch && after == "":
@@ -54,7 +55,7 @@ func readPush(d delivery) ([]builder.Event, error) {
 		return nil, d.ignore("", "the tag names no commit")
 	default:
 		e.Kind = builder.TagPushed
-		if e.Commit, err = existingCommit(p.HeadCommit); err != nil {
+		if e.Commit, err = forge.ExistingCommit(p.HeadCommit); err != nil {
 			return nil, err
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/registry-build/registry-build/handlers/forge"
 )
 
 // pushPayload is what readPush needs of a push.
@@ -23,7 +25,7 @@ func scanPush(body []byte) (pushPayload, error) {
 	var p pushPayload
 	top := gjson.ParseBytes(body)
 	if !top.IsObject() {
-		return p, brokenPayload("push: it is no JSON object")
+		return p, forge.BrokenPayload("push: it is no JSON object")
 	}
 	top.ForEach(func(key, value gjson.Result) bool {
 		switch key.Str {
@@ -48,11 +50,11 @@ func scanPush(body []byte) (pushPayload, error) {
 	})
 	for _, text := range []string{p.Ref, p.Pusher, p.Sender.Login} {
 		if !utf8.ValidString(text) {
-			return p, brokenPayload("push: it is not UTF-8")
+			return p, forge.BrokenPayload("push: it is not UTF-8")
 		}
 	}
 	if p.Repository != nil && !utf8.ValidString(p.Repository.DefaultBranch) {
-		return p, brokenPayload("push: it is not UTF-8")
+		return p, forge.BrokenPayload("push: it is not UTF-8")
 	}
 	return p, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
+	"github.com/registry-build/registry-build/handlers/forge/markdown"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -174,7 +175,7 @@ func TestPageLimits(t *testing.T) {
 		})
 		p := pageOf(r, log, i%2 == 0).render()
 		for what, s := range map[string]string{"summary": p.Summary, "text": p.Text} {
-			if closed(s) != s {
+			if markdown.Closed(s) != s {
 				t.Fatalf("case %d: a fence of the %s is not closed", i, what)
 			}
 			if len(s) > maxText || !utf8.ValidString(s) {
@@ -219,7 +220,7 @@ func TestHarmless(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, harmless(c.in)); diff != "" {
+			if diff := cmp.Diff(c.want, markdown.Harmless(c.in)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -237,7 +238,7 @@ func TestClosed(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, closed(c.in)); diff != "" {
+			if diff := cmp.Diff(c.want, markdown.Closed(c.in)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -254,7 +255,7 @@ func TestCode(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, code(c.in)); diff != "" {
+			if diff := cmp.Diff(c.want, markdown.Code(c.in)); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -14,6 +14,7 @@ import (
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
 	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
+	"github.com/registry-build/registry-build/handlers/forge/telling"
 )
 
 const (
@@ -354,7 +355,7 @@ func TestReportRefused(t *testing.T) {
 		known := rig.commit
 		rig.commit = strings.Repeat("ab", 20)
 		rig.tellLater(rig.build(builder.Queued, nil))
-		rig.clock += patience
+		rig.clock += telling.Patience
 		rig.tell(rig.build(builder.Queued, nil)) // nobody asks for ever
 		if n := len(rig.repo.CheckRuns(known)); n != 0 {
 			t.Errorf("%d check runs", n)
@@ -363,9 +364,9 @@ func TestReportRefused(t *testing.T) {
 	t.Run("statuses are counted", func(t *testing.T) {
 		rig := newReportRig(t)
 		rig.Config.Show = config.ShowStatuses
-		key := "github:status/" + subjectOf(rig.build(builder.Queued, nil))
+		key := "github:status/" + telling.Subject(rig.build(builder.Queued, nil))
 		for count, want := range map[int]int{maxStatuses - statusesReserve: 1, maxStatuses: 0} {
-			if err := rig.remember(context.Background(), key, posted{Count: count, Phase: "x"}); err != nil {
+			if err := rig.ledger.Remember(context.Background(), key, posted{Count: count, Phase: "x"}); err != nil {
 				t.Fatal(err)
 			}
 			before := len(rig.statuses())

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-github/v60/github"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/markdown"
 )
 
 // How long the texts of a pull request may be, in characters.
@@ -40,7 +41,7 @@ func (a *App) OpenPull(ctx context.Context, repo builder.Repository, head, base,
 	if err != nil {
 		return "", err
 	}
-	title, body = clip(oneLine(title), maxPullTitle), clip(body, maxPullBody)
+	title, body = markdown.Clip(markdown.OneLine(title), maxPullTitle), markdown.Clip(body, maxPullBody)
 	there, err := openPulls(ctx, d, head, base)
 	if err == nil && len(there) == 0 {
 		owner, name, _ := strings.Cut(d.fullName(), "/")

@@ -1,4 +1,4 @@
-package github
+package markdown
 
 import (
 	"cmp"
@@ -10,10 +10,21 @@ import (
 	"github.com/registry-build/registry-build/builder"
 )
 
-// threadBody is the comment that holds the remarks: what holds for the pull
+const (
+	// Marker tells our comment from all others; nobody sees it. Whoever copies
+	// it is not us, so it has to be our account's comment as well.
+	Marker = "<!-- registry-build -->"
+	// MaxComment is how long a comment may be, in bytes. The least of the
+	// forges' limits is GitHub's, of 65,536 characters.
+	MaxComment = 65000
+	// maxRemark is how much of one remark anybody reads.
+	maxRemark = 30000
+)
+
+// Thread is the comment that holds the remarks: what holds for the pull
 // request first, then the answers, the newest last. Where all is too long the
 // oldest answers are left out.
-func threadBody(remarks []builder.Remark) string {
+func Thread(remarks []builder.Remark) string {
 	var standing, answers []builder.Remark
 	for _, r := range remarks {
 		switch {
@@ -28,7 +39,7 @@ func threadBody(remarks []builder.Remark) string {
 	slices.SortStableFunc(answers, func(a, b builder.Remark) int { return cmp.Compare(a.Seq, b.Seq) })
 	for {
 		body := joinRemarks(standing, answers)
-		if len(body) <= maxComment {
+		if len(body) <= MaxComment {
 			return body
 		}
 		if len(answers) > 0 {
@@ -50,7 +61,7 @@ func topicPlace(topic string) int {
 }
 
 func joinRemarks(standing, answers []builder.Remark) string {
-	parts := []string{marker}
+	parts := []string{Marker}
 	for _, r := range standing {
 		parts = append(parts, remarkText(r))
 	}
@@ -73,20 +84,21 @@ func asked(r builder.Remark) string {
 	case r.Command == "":
 		return ""
 	case r.By == "":
-		return "> " + code(clip(oneLine(r.Command), 200)) + "\n\n"
+		return "> " + Code(Clip(OneLine(r.Command), 200)) + "\n\n"
 	}
-	return "> " + code(clip(oneLine(r.Command), 200)) + " by " + code("@"+r.By) + "\n\n"
+	return "> " + Code(Clip(OneLine(r.Command), 200)) + " by " + Code("@"+r.By) + "\n\n"
 }
 
 func remarkText(r builder.Remark) string {
-	text, cut := keepStart(strings.TrimSpace(strings.ToValidUTF8(r.Text, "\uFFFD")), maxRemark)
+	text, cut := KeepStart(strings.TrimSpace(strings.ToValidUTF8(r.Text, "\uFFFD")), maxRemark)
 	if cut {
-		text = closed(text+"\n…") + "\n"
+		text = Closed(text+"\n…") + "\n"
 	}
-	return harmless(closed(text))
+	return Harmless(Closed(text))
 }
 
-func fingerprint(s string) string {
+// Fingerprint tells two comments apart.
+func Fingerprint(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:8])
 }

@@ -1,4 +1,9 @@
-package github
+// Package markdown puts what people and programs wrote into comments at a
+// forge, as code or as prose, so that nothing in it is Markdown, calls anybody
+// or loads an image; and what we have to say in a thread into one comment. It
+// hides what GitHub-flavoured Markdown, which GitLab and the others read too,
+// makes of a text.
+package markdown
 
 import (
 	"regexp"
@@ -13,12 +18,9 @@ import (
 	"github.com/yuin/goldmark/text"
 )
 
-// What people and programs wrote goes into Markdown as code or as prose, so
-// that nothing in it is Markdown, pings anybody or loads an image.
-
-// code is text in a code span, on one line. "" stays "".
-func code(s string) string {
-	s = oneLine(s)
+// Code is text in a code span, on one line. "" stays "".
+func Code(s string) string {
+	s = OneLine(s)
 	if s == "" {
 		return ""
 	}
@@ -29,14 +31,14 @@ func code(s string) string {
 	return fence + s + fence
 }
 
-// codeCell is a code span in a table, where a bar ends the cell even in code.
-func codeCell(s string) string { return strings.ReplaceAll(code(s), "|", `\|`) }
+// CodeCell is a code span in a table, where a bar ends the cell even in code.
+func CodeCell(s string) string { return strings.ReplaceAll(Code(s), "|", `\|`) }
 
-// codes are several code spans.
-func codes(all []string) string {
+// Codes are several code spans.
+func Codes(all []string) string {
 	spans := make([]string, len(all))
 	for i, s := range all {
-		spans[i] = code(s)
+		spans[i] = Code(s)
 	}
 	return strings.Join(spans, ", ")
 }
@@ -46,14 +48,14 @@ var (
 	listStart = regexp.MustCompile(`^(\d*)([-+.)])`)
 )
 
-// prose is text on one line as it stands: none of it is Markdown.
-func prose(s string) string {
-	return listStart.ReplaceAllString(markup.Replace(oneLine(s)), `$1\$2`)
+// Prose is text on one line as it stands: none of it is Markdown.
+func Prose(s string) string {
+	return listStart.ReplaceAllString(markup.Replace(OneLine(s)), `$1\$2`)
 }
 
-// fenced is a block of code that nothing in it can close. tag names its
+// Fenced is a block of code that nothing in it can close. tag names its
 // language.
-func fenced(s, tag string) string {
+func Fenced(s, tag string) string {
 	s = strings.TrimRight(s, "\n")
 	lines := strings.Split(s, "\n")
 	longest := 2
@@ -73,16 +75,16 @@ func fenced(s, tag string) string {
 const (
 	zeroWidth    = "\u200b"
 	longestFence = 32
-	// fenceRoom is how much longer than its text a block can get, but for
+	// FenceRoom is how much longer than its text a block can get, but for
 	// zeroWidth on lines of backticks.
-	fenceRoom = 2*(longestFence+1) + 16
+	FenceRoom = 2*(longestFence+1) + 16
 )
 
 var pings = regexp.MustCompile(`(?i)(@|&#0*64;|&#x0*40;|&commat;)[a-z0-9]|(#|&#0*35;|&#x0*23;|&num;)[0-9]|!\[|<img`)
 
-// harmless takes the effect of names (@ada), numbers (#12) and images that
+// Harmless takes the effect of names (@ada), numbers (#12) and images that
 // stand outside code.
-func harmless(md string) string {
+func Harmless(md string) string {
 	source := []byte(md)
 	doc := goldmark.New(goldmark.WithExtensions(extension.GFM)).Parser().Parse(text.NewReader(source))
 	var b strings.Builder
@@ -130,9 +132,9 @@ func tame(md string) string {
 	})
 }
 
-// printed is what a terminal would show of a program's output in the end: no
+// Printed is what a terminal would show of a program's output in the end: no
 // escape sequences, and of lines that were written over only the last.
-func printed(s string) string {
+func Printed(s string) string {
 	s = strings.ReplaceAll(ansi.Strip(strings.ToValidUTF8(s, "\uFFFD")), "\r\n", "\n")
 	if strings.Contains(s, "\r") {
 		lines := strings.Split(s, "\n")
@@ -153,9 +155,9 @@ func printed(s string) string {
 	}, s)
 }
 
-// keepEnd keeps the last max bytes of a text: whole lines where that costs
+// KeepEnd keeps the last max bytes of a text: whole lines where that costs
 // little, whole characters anyhow.
-func keepEnd(s string, max int) (kept string, cut bool) {
+func KeepEnd(s string, max int) (kept string, cut bool) {
 	if len(s) <= max {
 		return s, false
 	}
@@ -169,8 +171,8 @@ func keepEnd(s string, max int) (kept string, cut bool) {
 	return s, true
 }
 
-// keepStart keeps the first max bytes of a text, whole characters.
-func keepStart(s string, max int) (kept string, cut bool) {
+// KeepStart keeps the first max bytes of a text, whole characters.
+func KeepStart(s string, max int) (kept string, cut bool) {
 	if len(s) <= max {
 		return s, false
 	}
@@ -180,8 +182,8 @@ func keepStart(s string, max int) (kept string, cut bool) {
 	return s[:max], true
 }
 
-// clip keeps n characters of a line; the last says that it was cut.
-func clip(s string, n int) string {
+// Clip keeps n characters of a line; the last says that it was cut.
+func Clip(s string, n int) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	if utf8.RuneCountInString(s) <= n {
 		return s
@@ -189,7 +191,7 @@ func clip(s string, n int) string {
 	return string([]rune(s)[:n-1]) + "…"
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(printed(s)), " ") }
+func OneLine(s string) string { return strings.Join(strings.Fields(Printed(s)), " ") }
 
 func longestRun(s string, of rune) int {
 	longest, run := 0, 0
@@ -204,8 +206,8 @@ func longestRun(s string, of rune) int {
 	return longest
 }
 
-// closed ends a fence that a text has left open, such as one that was cut.
-func closed(md string) string {
+// Closed ends a fence that a text has left open, such as one that was cut.
+func Closed(md string) string {
 	open := ""
 	for line := range strings.SplitSeq(md, "\n") {
 		text := strings.TrimLeft(line, " ")
