@@ -13,6 +13,7 @@ type Server struct {
 	Tokens    []Token
 	Git       Git
 	GitHub    GitHub
+	GitLab    []GitLab
 	Policy    []Policy
 	Limits    Limits
 	Retention Retention

@@ -199,9 +199,10 @@ func (r *reader) forges(v *yaml.Node, s *Server) {
 			})
 		},
 		"github": func(v *yaml.Node) { r.github(v, &s.GitHub) },
+		"gitlab": func(v *yaml.Node) { s.GitLab = r.gitlab(v) },
 	}
 	for key, title := range map[string]string{
-		"gitlab": "GitLab is", "gitea": "Gitea and Forgejo are",
+		"gitea": "Gitea and Forgejo are",
 		"gitee": "Gitee is", "coding": "CODING is", "codeup": "Codeup is",
 	} {
 		fs[key] = r.later(title)
