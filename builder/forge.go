@@ -31,6 +31,10 @@ type Origin struct {
 	// It reaches git through the environment, never through arguments or the
 	// mirror's configuration, and is not sent on to where a server redirects.
 	Header string
+	// CA is a PEM file of the certificate authorities that the URL's server is
+	// trusted by, Proxy the address of the HTTP or SOCKS proxy that leads
+	// there; "" leaves both to the system.
+	CA, Proxy string
 }
 
 // Commenter is a forge that people talk to us on: what a Reporter may be able
