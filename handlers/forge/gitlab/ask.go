@@ -45,7 +45,3 @@ func (f *Forge) OpenPulls(ctx context.Context, repo builder.Repository) ([]build
 func (f *Forge) Comments(ctx context.Context, repo builder.Repository, since time.Time) ([]builder.Event, error) {
 	return nil, errLater
 }
-
-// Check asks the server who we are there. An error with a Mend tells that the
-// token cannot be used, and why; others that the server is away.
-func (f *Forge) Check(ctx context.Context) error { return errLater }
