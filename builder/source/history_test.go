@@ -23,6 +23,18 @@ import (
 // overHTTP serves a repository as a forge does, for whoever has the token.
 func overHTTP(t *testing.T, r *sourcetest.Repo) origins {
 	t.Helper()
+	server := httptest.NewServer(served(t, r))
+	t.Cleanup(server.Close)
+	return at(server, r)
+}
+
+// at is where a server has the repository.
+func at(server *httptest.Server, r *sourcetest.Repo) origins {
+	return origins{URL: server.URL + "/" + filepath.Base(r.Dir), Header: "Authorization: Basic eC1hY2Nlc3MtdG9rZW46c2VjcmV0"}
+}
+
+func served(t *testing.T, r *sourcetest.Repo) http.Handler {
+	t.Helper()
 	git, err := exec.LookPath("git")
 	if err != nil {
 		t.Fatal("git is not installed: apt-get install -y git")
@@ -35,7 +47,7 @@ func overHTTP(t *testing.T, r *sourcetest.Repo) origins {
 			"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*",
 		},
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if user, token, ok := req.BasicAuth(); !ok || user != "x-access-token" || token != "secret" {
 			w.Header().Set("WWW-Authenticate", "Basic")
 			http.Error(w, "no", http.StatusUnauthorized)
@@ -45,9 +57,7 @@ func overHTTP(t *testing.T, r *sourcetest.Repo) origins {
 			req.Header.Del("Git-Protocol") // as a server that never heard of it
 		}
 		backend.ServeHTTP(w, req)
-	}))
-	t.Cleanup(server.Close)
-	return origins{URL: server.URL + "/" + filepath.Base(r.Dir), Header: "Authorization: Basic eC1hY2Nlc3MtdG9rZW46c2VjcmV0"}
+	})
 }
 
 func TestFind(t *testing.T) {

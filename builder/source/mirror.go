@@ -202,18 +202,32 @@ func (c *Commit) fetchRefs(ctx context.Context, what ...string) error {
 
 // askOrigin runs a git that talks to the origin.
 func (s *Sources) askOrigin(ctx context.Context, g git, origin builder.Origin, args ...string) ([]byte, error) {
-	if origin.Header != "" {
-		// For this URL only, and not for where it redirects.
-		g.env = environment(os.Environ(),
-			[2]string{"http." + origin.URL + ".extraHeader", origin.Header},
-			[2]string{"http.followRedirects", "false"})
-	}
+	g.env = environmentOf(origin, g.env)
 	out, err := g.run(ctx, "", args...)
 	var answer *gitError
 	if errors.As(err, &answer) {
 		answer.stderr = redact(origin, answer.stderr)
 	}
 	return out, err
+}
+
+// environmentOf is what git needs to know of one origin, beside what all have.
+func environmentOf(o builder.Origin, all []string) []string {
+	var extra [][2]string
+	if o.Header != "" { // for this URL only, and not for where it redirects
+		extra = append(extra, [2]string{"http." + o.URL + ".extraHeader", o.Header}, [2]string{"http.followRedirects", "false"})
+	}
+	if o.Proxy != "" {
+		extra = append(extra, [2]string{"http." + o.URL + ".proxy", o.Proxy})
+	}
+	env := all
+	if len(extra) > 0 {
+		env = environment(os.Environ(), extra...)
+	}
+	if o.CA != "" { // in the environment, where ours could name another
+		env = append(env[:len(env):len(env)], "GIT_SSL_CAINFO="+o.CA)
+	}
+	return env
 }
 
 // redact takes the origin's secrets out of what git says.
@@ -223,6 +237,9 @@ func redact(o builder.Origin, text string) string {
 	}
 	if u, err := url.Parse(o.URL); err == nil && u.User != nil {
 		text = strings.ReplaceAll(text, o.URL, u.Redacted())
+	}
+	if u, err := url.Parse(o.Proxy); err == nil && u.User != nil {
+		text = strings.ReplaceAll(text, o.Proxy, u.Redacted())
 	}
 	return text
 }
