@@ -213,12 +213,11 @@ func statusCommand(s streams) *cobra.Command {
 	f.add(c)
 	c.Flags().BoolVar(&f.json, "json", false, "print the API's answer")
 	c.RunE = f.ask(func(ctx context.Context, api *client, args []string) error {
-		owner, name, ok := strings.Cut(args[0], "/")
-		if !ok {
+		if !strings.Contains(args[0], "/") {
 			return usagef(c, "repository is %q; write it as owner/name", args[0])
 		}
 		var list handlers.StatusList
-		path := fmt.Sprintf("/api/v1/statuses/%s/%s/%s", url.PathEscape(owner), url.PathEscape(name), url.PathEscape(args[1]))
+		path := "/api/v1/statuses/" + url.PathEscape(args[0]) + "/" + url.PathEscape(args[1])
 		if err := api.call(ctx, http.MethodGet, path, nil, &list); err != nil {
 			return err
 		}

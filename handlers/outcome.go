@@ -3,6 +3,8 @@ package handlers
 import (
 	"errors"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
@@ -26,7 +28,10 @@ type StatusList struct {
 }
 
 func (s *Server) statuses(w http.ResponseWriter, r *http.Request, c Caller) error {
-	name, rev := r.PathValue("owner")+"/"+r.PathValue("name"), r.PathValue("commit")
+	name, rev, err := nameAndCommit(r)
+	if err != nil {
+		return err
+	}
 	repo, err := s.repository(r, c, name)
 	if err != nil {
 		return err
@@ -50,4 +55,21 @@ func (s *Server) statuses(w http.ResponseWriter, r *http.Request, c Caller) erro
 		})
 	}
 	return writeJSON(w, http.StatusOK, list)
+}
+
+// nameAndCommit takes a path apart: how many parts a repository's name has is
+// its forge's affair, and a slash in the commit, of a ref, is written %2F.
+func nameAndCommit(r *http.Request) (name, commit string, err error) {
+	rest := strings.TrimPrefix(r.URL.EscapedPath(), "/api/v1/statuses/")
+	at := strings.LastIndexByte(rest, '/')
+	if at > 0 {
+		name, err = url.PathUnescape(rest[:at])
+		if err == nil {
+			commit, err = url.PathUnescape(rest[at+1:])
+		}
+	}
+	if err != nil || name == "" || commit == "" {
+		return "", "", refuse(http.StatusNotFound, "the path is /api/v1/statuses/OWNER/NAME/COMMIT")
+	}
+	return name, commit, nil
 }

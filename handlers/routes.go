@@ -132,7 +132,7 @@ func (s *Server) table() []route {
 		{"POST", "/api/v1/builds/{id}/triggers/{name}/retry", s.asCaller(s.retryTrigger)},
 		{"GET", "/api/v1/triggers", s.asCaller(s.listTriggers)},
 		{"GET", "/api/v1/events/{id...}", s.asCaller(s.getEvent)},
-		{"GET", "/api/v1/statuses/{owner}/{name}/{commit}", s.asCaller(s.statuses)},
+		{"GET", "/api/v1/statuses/{commit...}", s.asCaller(s.statuses)},
 	}
 }
 

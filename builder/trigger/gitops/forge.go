@@ -35,6 +35,10 @@ type Remote struct {
 	// Header is a whole HTTP header line that opens it. It reaches git through
 	// the environment, and is not sent on to where a server redirects.
 	Header string
+	// CA is a PEM file of the certificate authorities that the server is
+	// trusted by, Proxy the address of the proxy that leads there; "" leaves
+	// both to the system.
+	CA, Proxy string
 	// CommitURL is what the address of a commit begins with; "" has none.
 	CommitURL   string
 	PushOptions []string

@@ -69,6 +69,12 @@ func (g git) environment() []string {
 	if g.remote.Header != "" {
 		config = append(config, [2]string{"http." + g.remote.URL + ".extraHeader", g.remote.Header})
 	}
+	if g.remote.Proxy != "" {
+		config = append(config, [2]string{"http." + g.remote.URL + ".proxy", g.remote.Proxy})
+	}
+	if g.remote.CA != "" {
+		env = append(env, "GIT_SSL_CAINFO="+g.remote.CA)
+	}
 	for i, kv := range config {
 		n := strconv.Itoa(i)
 		env = append(env, "GIT_CONFIG_KEY_"+n+"="+kv[0], "GIT_CONFIG_VALUE_"+n+"="+kv[1])
