@@ -34,12 +34,13 @@ const (
 )
 
 // forgeNames are taken: they mean a forge of that kind, or an address of ours.
-var forgeNames = []string{"git", "github", "gitea", "gitee", "coding", "codeup", "registry", "upload", "local"}
+var forgeNames = []string{"git", "github", "gitea", "gitee", "coding", "codeup", "registry", "upload", "local", "localhost"}
 
-// instanceName is part of keys, addresses and image repositories.
-var instanceName = regexp.MustCompile(`^[a-z0-9]+(?:[.-][a-z0-9]+)*$`)
+// instanceName is part of keys, addresses and image repositories, where a dot
+// would make a host of it.
+var instanceName = regexp.MustCompile(`^[a-z0-9]+(?:-[a-z0-9]+)*$`)
 
-var notInName = regexp.MustCompile(`[^a-z0-9.]+`)
+var notInName = regexp.MustCompile(`[^a-z0-9]+`)
 
 func (r *reader) gitlab(v *yaml.Node) []GitLab {
 	lines := map[string]int{}
@@ -92,13 +93,17 @@ func instanceOf(address string) string {
 	if u.Host == "gitlab.com" {
 		return "gitlab"
 	}
-	return strings.Trim(notInName.ReplaceAllString(strings.ToLower(u.Host+u.Path), "-"), "-.")
+	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(u.Host+u.Path), "-"), "-")
+	if slices.Contains(forgeNames, name) {
+		return "gitlab-" + name
+	}
+	return name
 }
 
 func checkInstance(s string) error {
 	switch {
 	case !instanceName.MatchString(s) || len(s) > 63:
-		return errors.New("a name is made of lower-case letters and digits, with . or - between them, at most 63 in all")
+		return errors.New("a name is made of lower-case letters and digits, with - between them, at most 63 in all")
 	case slices.Contains(forgeNames, s):
 		return fmt.Errorf("%q means something else here; choose another name", s)
 	}
