@@ -25,7 +25,7 @@ type Home struct {
 // below the home of somebody who calls himself github.
 func HomeName(r Repository) string {
 	name := strings.ToLower(path.Join(r.Owner, r.Name))
-	switch strings.ToLower(r.Owner) {
+	switch first, _, _ := strings.Cut(strings.ToLower(r.Owner), "/"); first {
 	case "git", "github", "gitlab", "gitea", "gitee", "coding", "codeup":
 		return r.Forge + "/" + name
 	}

@@ -33,6 +33,12 @@ func TestHomes(t *testing.T) {
 		{"a name that nobody has", repo("github", "2", "acme", "other"), builder.Home{Path: "acme/other"}},
 		{"an owner called like a forge", repo("github", "4", "git", "acme"), builder.Home{Path: "github/git/acme"}},
 		{"and one that is called so at that forge", repo("git", "GitHub/acme", "GitHub", "acme"), builder.Home{Path: "git/github/acme"}},
+		{"a group at one forge that is a repository at another", repo("gitlab", "5", "Acme/Other", "api"), builder.Home{Path: "gitlab/acme/other/api", Holder: "github:2"}},
+		{"nested groups", repo("gitlab", "6", "corp/platform", "api"), builder.Home{Path: "corp/platform/api"}},
+		{"its neighbour", repo("gitlab", "7", "corp/platform", "web"), builder.Home{Path: "corp/platform/web"}},
+		{"a repository at another forge that is a group at one", repo("github", "8", "corp", "platform"), builder.Home{Path: "github/corp/platform", Holder: "gitlab:6"}},
+		{"an owner of groups called like a forge", repo("gitlab", "9", "github/corp", "platform"), builder.Home{Path: "gitlab/github/corp/platform"}},
+		{"renamed into a name below somebody else's", repo("gitlab", "7", "acme/shop", "web"), builder.Home{Path: "corp/platform/web", Holder: "github:1"}},
 		{"the newcomer, back under the old name", repo("github", "2", "acme", "shop"), builder.Home{Path: "acme/other", Holder: "github:1"}},
 	} {
 		e := builder.Event{ID: "github:" + string(rune('a'+i)), Kind: builder.BranchPushed, Repository: step.repo, Ref: "refs/heads/main", Commit: "c"}

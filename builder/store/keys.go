@@ -14,6 +14,7 @@ package store
 //	{rb}:repositories           hash REPO -> builder.Repository
 //	{rb}:intents:REPO           hash event id -> builder.Event
 //	{rb}:homes                  hash name (owner/name, lower case) -> REPO that has it for ever
+//	{rb}:home-below             hash name -> REPO that has one below it, the first
 //	{rb}:home-of                hash REPO -> its name there, the first
 //	{rb}:home-others            hash REPO -> the names that it took later and nobody had before
 //	{rb}:active                 zset REPO by when its last event was accepted (ms)

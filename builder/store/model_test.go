@@ -368,7 +368,7 @@ func (m *model) drain() {
 	}
 	m.check()
 	effects(m.t, m.s)
-	allowed := []string{"seq", "turn", "repositories", "accepted", "event", "build", "builds", "newest", "last", "status", "input", "active", "latest", "homes", "home-of", "home-others"}
+	allowed := []string{"seq", "turn", "repositories", "accepted", "event", "build", "builds", "newest", "last", "status", "input", "active", "latest", "homes", "home-below", "home-of", "home-others"}
 	for _, key := range m.s.KeysOf(m.t, "{rb}") {
 		word := strings.Split(key, ":")[1]
 		if !slices.Contains(allowed, word) {
