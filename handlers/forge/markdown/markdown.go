@@ -80,10 +80,10 @@ const (
 	FenceRoom = 2*(longestFence+1) + 16
 )
 
-var pings = regexp.MustCompile(`(?i)(@|&#0*64;|&#x0*40;|&commat;)[a-z0-9]|(#|&#0*35;|&#x0*23;|&num;)[0-9]|!\[|<img`)
+var pings = regexp.MustCompile(`(?i)(@|&#0*64;|&#x0*40;|&commat;)[a-z0-9]|(#|&#0*35;|&#x0*23;|&num;)[0-9]|(!|&#0*33;|&#x0*21;|&excl;)[0-9]|!\[|<img`)
 
-// Harmless takes the effect of names (@ada), numbers (#12) and images that
-// stand outside code.
+// Harmless takes the effect of names (@ada), numbers (#12, GitLab's !12) and
+// images that stand outside code.
 func Harmless(md string) string {
 	source := []byte(md)
 	doc := goldmark.New(goldmark.WithExtensions(extension.GFM)).Parser().Parse(text.NewReader(source))
@@ -123,7 +123,7 @@ func Harmless(md string) string {
 func tame(md string) string {
 	return pings.ReplaceAllStringFunc(md, func(found string) string {
 		switch {
-		case strings.HasPrefix(found, "!"):
+		case found == "![":
 			return "!" + zeroWidth + "["
 		case strings.HasPrefix(found, "<"):
 			return "&lt;img"
