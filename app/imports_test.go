@@ -53,7 +53,8 @@ var house = map[string][]string{
 	// What only tests use.
 	"handlers/forge/forgetest":            {"handlers/forge", "builder"},
 	"handlers/forge/github/githubtest":    {},
-	"handlers/forge/gitlab/gitlabtest":    {},
+	"handlers/forge/forgetest/gitserver":  {},
+	"handlers/forge/gitlab/gitlabtest":    {"handlers/forge/forgetest/gitserver"},
 	"builder/buildkit/buildkittest":       {"builder"},
 	"builder/source/sourcetest":           {"builder"},
 	"builder/store/storetest":             {"builder/store", "builder", "config"},

@@ -1,0 +1,47 @@
+package gitlabtest
+
+import (
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Request is a request to the API that was answered, or dropped.
+type Request struct {
+	Method, Path, Query string // Path unescaped, without /api/v4
+	Header              http.Header
+	Body                []byte
+	At                  time.Time // when it came, by this machine's clock
+	Status              int       // 0: the connection was dropped
+	Answer              []byte
+	Failed              bool // by FailNext
+	Username            string
+	Scopes              []string
+}
+
+// Requests lists what was asked of the API, oldest first, where "METHOD PATH"
+// fits the pattern; see FailNext for patterns. An empty pattern fits all.
+func (s *Server) Requests(pattern string) []Request {
+	s.mu.Lock()
+	defer s.unlock()
+	return slices.DeleteFunc(slices.Clone(s.requests), func(r Request) bool {
+		return pattern != "" && !fits(pattern, r.Method, r.Path)
+	})
+}
+
+// fits matches "POST /projects/*/statuses/*": * stands for one segment of the
+// path or a part of it, ** at the end for all that follows; a method * for
+// every method.
+func fits(pattern, method, requested string) bool {
+	m, p, _ := strings.Cut(pattern, " ")
+	if m != "*" && m != method {
+		return false
+	}
+	if prefix, deep := strings.CutSuffix(p, "**"); deep {
+		return strings.HasPrefix(requested, prefix)
+	}
+	ok, err := path.Match(p, requested)
+	return ok && err == nil
+}
