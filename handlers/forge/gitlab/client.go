@@ -2,38 +2,120 @@ package gitlab
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/xanzy/go-gitlab"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/config"
+)
+
+const (
+	// callLimit is how long one call may take with its repetitions, so that it
+	// ends before the courier gives up on it.
+	callLimit = 25 * time.Second
+
+	dialLimit = 8 * time.Second // so that a call can be tried twice at least
+	apiPath   = "/api/v4/"
+	userAgent = "registry-build"
 )
 
 // connect makes the client that all calls go through: f.api. Its transport
 // adds the token, keeps to the server's limits (a builder.Later where there is
 // no room) and asks reads again that come too early after an event.
 func (f *Forge) connect() error {
-	transport := f.HTTP
-	if transport == nil {
-		transport = http.DefaultTransport
+	server, err := url.Parse(f.Config.URL)
+	if err != nil {
+		return fmt.Errorf("GitLab %s: address %s: %w", f.Config.Name, f.Config.URL, err)
 	}
-	api, err := gitlab.NewClient(f.Config.Token, gitlab.WithBaseURL(f.Config.URL+"/api/v4"),
-		gitlab.WithHTTPClient(&http.Client{Transport: transport}), gitlab.WithoutRetries())
+	base := f.HTTP
+	if base == nil {
+		if base, err = dialer(f.Config); err != nil {
+			return fmt.Errorf("GitLab %s: %w", f.Config.Name, err)
+		}
+	}
+	f.wire = &wire{
+		base: base, server: server.JoinPath(apiPath), token: f.Config.Token,
+		limits: newLimits(f.Now, budgetOf(server)),
+	}
+	f.names = &names{}
+	// The token is the wire's alone: a request that is redirected holds none.
+	f.api, err = gitlab.NewClient("", gitlab.WithBaseURL(f.wire.server.String()),
+		gitlab.WithHTTPClient(&http.Client{Transport: f.wire, CheckRedirect: f.wire.redirect}),
+		gitlab.WithoutRetries(), gitlab.WithCustomLimiter(unlimited{}))
 	if err != nil {
 		return fmt.Errorf("GitLab %s: %w", f.Config.Name, err)
 	}
-	f.api = api
+	f.api.UserAgent = userAgent
 	return nil
 }
+
+// dialer reaches the server by the operator's authorities and proxy.
+func dialer(c config.GitLab) (http.RoundTripper, error) {
+	t := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: dialLimit, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   dialLimit,
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2:     true,
+		MaxIdleConnsPerHost:   requestsAtOnce,
+		IdleConnTimeout:       90 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}
+	if c.Proxy != "" {
+		proxy, err := url.Parse(c.Proxy)
+		if err != nil {
+			return nil, errors.New("the proxy's address cannot be read; write it like http://proxy.example.com:3128")
+		}
+		t.Proxy = http.ProxyURL(proxy)
+	}
+	if c.CA != "" {
+		roots, err := authorities(c.CA)
+		if err != nil {
+			return nil, err
+		}
+		t.TLSClientConfig.RootCAs = roots
+	}
+	return t, nil
+}
+
+// authorities are the system's and those of the PEM file.
+func authorities(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("ca: %w", err)
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool() // a system without any
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("ca: %s holds no certificate; it takes them as PEM, -----BEGIN CERTIFICATE-----", file)
+	}
+	return roots, nil
+}
+
+// unlimited switches the client's own limiter off: the wire has ours.
+type unlimited struct{}
+
+func (unlimited) Wait(context.Context) error { return nil }
 
 type contextKey int
 
 const (
 	urgentKey contextKey = iota
 	repeatableKey
+	onceKey
 )
 
 // urgent marks calls that must not wait behind others: how a build ended, and
@@ -46,8 +128,21 @@ func repeatable(ctx context.Context) context.Context {
 	return context.WithValue(ctx, repeatableKey, true)
 }
 
+// once marks reads whose "not found" is an answer, not a delay.
+func once(ctx context.Context) context.Context { return context.WithValue(ctx, onceKey, true) }
+
 // with hands a context to a call.
 func with(ctx context.Context) gitlab.RequestOptionFunc { return gitlab.WithContext(ctx) }
+
+// get reads a path below /api/v4, which is escaped and relative. The answer's
+// page tells whether there are more; nil where there was no answer.
+func (f *Forge) get(ctx context.Context, path string, query, into any) (*gitlab.Response, error) {
+	req, err := f.api.NewRequest(http.MethodGet, path, query, []gitlab.RequestOptionFunc{with(ctx)})
+	if err != nil {
+		return nil, err
+	}
+	return f.api.Do(req, into)
+}
 
 // answeredWith returns the HTTP status that GitLab answered a call with, 0 for
 // another error.
@@ -77,4 +172,13 @@ func projectID(repo builder.Repository) (int, error) {
 		return 0, fmt.Errorf("%q is no project of GitLab's: %w", repo.ID, builder.ErrNotFound)
 	}
 	return id, nil
+}
+
+// splitPath is a project's path in its namespace, which may be nested.
+func splitPath(fullPath string) (namespace, name string) {
+	at := strings.LastIndexByte(fullPath, '/')
+	if at < 0 {
+		return "", fullPath
+	}
+	return fullPath[:at], fullPath[at+1:]
 }

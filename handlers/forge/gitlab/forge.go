@@ -40,6 +40,8 @@ type Options struct {
 type Forge struct {
 	Options
 	ledger *telling.Ledger
+	wire   *wire  // what api sends by
+	names  *names // of projects
 	api    *gitlab.Client
 }
 

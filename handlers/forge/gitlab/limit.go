@@ -1,0 +1,301 @@
+package gitlab
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/registry-build/registry-build/builder"
+)
+
+const (
+	requestsAtOnce = 8 // requests; a small server has about as many workers
+
+	windowSlack   = time.Second // a request arrives later than it was booked
+	blockAtMost   = time.Second // a longer wait is the caller's: builder.Later
+	penalty       = time.Minute // after a limit that names no time: nearly all of GitLab's are a minute's
+	penaltyAtMost = 16 * time.Minute
+	waitAtMost    = 15 * time.Minute // whatever a server says; then it is asked again
+	reserveShare  = 20               // of what a server tells to be left, 1/20 is for urgent calls
+)
+
+// budget is what we let ourselves send, in a minute. 0: what the server lets
+// us, because only its operator knows what that is.
+type budget struct {
+	calls, callsReserve int
+	notes, notesReserve int
+}
+
+// budgetOf returns gitlab.com's documented limits, a little below them because
+// its clock does not tick with ours, and nothing for others.
+// https://docs.gitlab.com/user/gitlab_com/#rate-limits-on-gitlabcom
+func budgetOf(server *url.URL) budget {
+	if !strings.EqualFold(server.Hostname(), "gitlab.com") {
+		return budget{}
+	}
+	return budget{
+		calls: 1900, callsReserve: 200, // of 2,000 requests with a token
+		notes: 56, notesReserve: 16, // of 60 notes
+	}
+}
+
+// limits is what one server lets our token do: what its answers told, and
+// what our own requests have used up.
+type limits struct {
+	now   func() time.Time
+	slots chan struct{}
+
+	mu       sync.Mutex
+	until    time.Time // nothing is sent before
+	why      string
+	left     rate
+	flying   int
+	refusals map[string]refusal // by endpoint: some have limits of their own
+	calls    *window            // nil: not counted
+	notes    *window
+}
+
+// rate is what the server tells of its limit.
+type rate struct {
+	limit, remaining int
+	reset            time.Time
+}
+
+// refusal is an endpoint's own limit that we have met.
+type refusal struct {
+	until   time.Time
+	strikes uint // in a row
+}
+
+func newLimits(now func() time.Time, b budget) *limits {
+	l := &limits{now: now, slots: make(chan struct{}, requestsAtOnce), refusals: map[string]refusal{}}
+	if b.calls > 0 {
+		l.calls = &window{span: time.Minute, most: b.calls, reserve: b.callsReserve}
+	}
+	if b.notes > 0 {
+		l.notes = &window{span: time.Minute, most: b.notes, reserve: b.notesReserve}
+	}
+	return l
+}
+
+// enter books a request and returns the function that ends it. It waits a
+// moment where that is enough; otherwise the error is a builder.Later.
+func (l *limits) enter(ctx context.Context, endpoint string) (leave func(), err error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	for {
+		wait, why := l.book(endpoint, ctx.Value(urgentKey) != nil)
+		if wait <= 0 {
+			return l.leave, nil
+		}
+		if wait > blockAtMost {
+			<-l.slots
+			return nil, builder.Later{Wait: wait, Reason: why}
+		}
+		if err := sleep(ctx, wait); err != nil {
+			<-l.slots
+			return nil, err
+		}
+	}
+}
+
+func (l *limits) leave() {
+	l.mu.Lock()
+	l.flying--
+	l.mu.Unlock()
+	<-l.slots
+}
+
+// book takes the request's share of every budget, or of none and returns how
+// long there is no room.
+func (l *limits) book(endpoint string, urgent bool) (wait time.Duration, why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	if wait := l.until.Sub(now); wait > 0 {
+		return wait, l.why
+	}
+	if wait := l.refusals[endpoint].until.Sub(now); wait > 0 {
+		return wait, "GitLab's limit of " + endpoint
+	}
+	if wait := l.left.reset.Sub(now); wait > 0 {
+		if l.left.remaining <= 0 {
+			return wait + windowSlack, "GitLab's limit is used up"
+		}
+		if !urgent && l.left.remaining <= l.left.limit/reserveShare {
+			return wait + windowSlack, "what is left of GitLab's limit is kept for results"
+		}
+	}
+	if l.calls != nil {
+		if wait := l.calls.wait(now, urgent); wait > 0 {
+			return wait, "GitLab's limit of requests in a minute"
+		}
+	}
+	if l.notes != nil && writesNote(endpoint) {
+		if wait := l.notes.wait(now, urgent); wait > 0 {
+			return wait, "GitLab's limit of notes in a minute"
+		}
+		l.notes.add(now)
+	}
+	if l.calls != nil {
+		l.calls.add(now)
+	}
+	l.flying++
+	if l.left.remaining > 0 {
+		l.left.remaining--
+	}
+	return 0, ""
+}
+
+// note remembers what an answer tells about the limits. An answer that is
+// itself a limit's comes back as the builder.Later that it means.
+// https://docs.gitlab.com/administration/settings/user_and_ip_rate_limits/#response-headers
+func (l *limits) note(resp *http.Response, endpoint string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, h := l.now(), resp.Header
+	reset, known := resetOf(h, now)
+	remaining, err := strconv.Atoi(h.Get("RateLimit-Remaining"))
+	told := err == nil && known
+	if told {
+		limit, _ := strconv.Atoi(h.Get("RateLimit-Limit"))
+		// The others in flight may not be counted in it yet.
+		l.left = rate{limit: limit, remaining: max(remaining-max(l.flying-1, 0), 0), reset: now.Add(min(reset, waitAtMost))}
+	}
+	if !isLimit(resp) {
+		if resp.StatusCode < http.StatusBadRequest {
+			delete(l.refusals, endpoint)
+		}
+		return nil
+	}
+	wait, known := retryAfter(h.Get("Retry-After"), now)
+	if !known && told && remaining == 0 {
+		wait, known = reset+windowSlack, true
+	}
+	if !known {
+		// A limit of this one endpoint (notes, test deliveries) names no time
+		// and leaves the others alone.
+		r := l.refusals[endpoint]
+		wait = min(penalty<<min(r.strikes, 10), penaltyAtMost)
+		l.refusals[endpoint] = refusal{until: now.Add(wait), strikes: r.strikes + 1}
+		return builder.Later{Wait: wait, Reason: "GitLab's limit of " + endpoint}
+	}
+	wait = max(min(wait, waitAtMost), time.Millisecond)
+	if until := now.Add(wait); until.After(l.until) {
+		l.until, l.why = until, "GitLab's limit is used up"
+	}
+	return builder.Later{Wait: wait, Reason: "GitLab's limit is used up"}
+}
+
+// isLimit tells the answers that mean "not now" from those that mean "never".
+// Proxies before gitlab.com have been seen to refuse by 403.
+func isLimit(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests:
+		return true
+	case http.StatusServiceUnavailable:
+		return resp.Header.Get("Retry-After") != "" // maintenance, too
+	case http.StatusForbidden:
+		return resp.Header.Get("Retry-After") != "" || resp.Header.Get("RateLimit-Remaining") == "0"
+	}
+	return false
+}
+
+// resetOf is how long the server's limit still counts, by the server's own
+// clock where it tells that.
+func resetOf(h http.Header, now time.Time) (wait time.Duration, known bool) {
+	if at, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = at
+	}
+	if seconds, err := strconv.ParseInt(h.Get("RateLimit-Reset"), 10, 64); err == nil && seconds > 0 {
+		return max(time.Unix(seconds, 0).Sub(now), 0), true
+	}
+	if at, err := http.ParseTime(h.Get("RateLimit-ResetTime")); err == nil {
+		return max(at.Sub(now), 0), true
+	}
+	return 0, false
+}
+
+// retryAfter reads the header in both of its forms (RFC 9110, 10.2.3).
+func retryAfter(text string, now time.Time) (wait time.Duration, known bool) {
+	if seconds, err := strconv.Atoi(text); err == nil && seconds >= 0 {
+		return time.Duration(min(seconds, int(waitAtMost/time.Second))) * time.Second, true
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(at.Sub(now), 0), true
+	}
+	return 0, false
+}
+
+// endpointWords are the parts of a path that do not name somebody's thing.
+var endpointWords = map[string]bool{
+	"projects": true, "groups": true, "users": true, "user": true, "members": true, "all": true,
+	"personal_access_tokens": true, "self": true, "version": true, "metadata": true,
+	"repository": true, "branches": true, "commits": true, "comments": true, "files": true, "raw": true,
+	"statuses": true, "merge_requests": true, "notes": true, "discussions": true, "award_emoji": true,
+	"hooks": true, "events": true, "test": true,
+}
+
+// endpointOf names a kind of call: "POST projects/*/merge_requests/*/notes".
+func endpointOf(method, path string) string {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	for i, part := range parts {
+		if !endpointWords[part] {
+			parts[i] = "*"
+		}
+	}
+	return method + " " + strings.Join(parts, "/")
+}
+
+// writesNote reports whether the endpoint makes what GitLab counts as a note.
+func writesNote(endpoint string) bool {
+	return strings.HasPrefix(endpoint, http.MethodPost+" ") &&
+		(strings.HasSuffix(endpoint, "/notes") || strings.HasSuffix(endpoint, "/discussions") || strings.HasSuffix(endpoint, "/comments"))
+}
+
+func reads(method string) bool { return method == http.MethodGet || method == http.MethodHead }
+
+// window counts what was sent within the last span. It slides exactly: a
+// token bucket that is full lets twice its size through within one span.
+type window struct {
+	span          time.Duration
+	most, reserve int
+	sent          []time.Time // oldest first
+}
+
+// wait is how long there is no room for one more; 0: there is.
+func (w *window) wait(now time.Time, urgent bool) time.Duration {
+	for len(w.sent) > 0 && now.Sub(w.sent[0]) >= w.span+windowSlack {
+		w.sent = w.sent[1:]
+	}
+	over := len(w.sent) + 1 - w.most
+	if !urgent {
+		over += w.reserve
+	}
+	if over <= 0 {
+		return 0
+	}
+	return w.sent[min(over, len(w.sent))-1].Add(w.span + windowSlack).Sub(now)
+}
+
+func (w *window) add(now time.Time) { w.sent = append(w.sent, now) }
+
+// sleep waits, or returns ctx's error when that ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for GitLab: %w", ctx.Err())
+	}
+}
