@@ -56,8 +56,8 @@ func (v vault) may(name string, by builder.Use) error {
 		return &said{fmt.Sprintf("credential %s may not be used here: what comes from a fork uses none", name), builder.ErrDenied}
 	case !by.Operator:
 		return builder.MayUse(v.policy, by.Names, name)
-	case builder.ReservedCredential(name):
-		return &said{fmt.Sprintf("credential %s is the GitHub App's own; no trigger may use it", name), builder.ErrDenied}
+	case builder.ReservedCredential(name) != "":
+		return &said{fmt.Sprintf("credential %s is %s; no trigger may use it", name, builder.ReservedCredential(name)), builder.ErrDenied}
 	}
 	return nil
 }

@@ -8,20 +8,30 @@ import (
 	"github.com/registry-build/registry-build/config"
 )
 
-// ReservedCredential reports whether a name is one of the GitHub App's own
-// credentials: nobody's build or trigger may use them, the operator's neither.
-func ReservedCredential(name string) bool {
-	return name == reservedCredential || strings.HasPrefix(name, reservedCredential+"-")
+// ReservedCredential says whose own a credential is that nobody's build or
+// trigger may use, the operator's neither; "" for what is nobody's.
+func ReservedCredential(name string) (whose string) {
+	switch {
+	case name == reservedGitHub || strings.HasPrefix(name, reservedGitHub+"-"):
+		return "the GitHub App's own"
+	case strings.HasPrefix(name, GitLabWebhookSecret):
+		return "that of our webhooks at GitLab"
+	}
+	return ""
 }
 
-const reservedCredential = "github-app"
+const reservedGitHub = "github-app"
+
+// GitLabWebhookSecret begins the name of the credential that signs the webhooks
+// of one GitLab server; the server's instance name follows.
+const GitLabWebhookSecret = "gitlab-webhook-"
 
 // MayUse holds a credential against the operator's policy. names are what a
 // policy may call the source repository: Build.Names. The error is a sentence
 // that says what the operator would write, and is ErrDenied.
 func MayUse(policy []config.Policy, names []string, credential string) error {
-	if ReservedCredential(credential) {
-		return denied(fmt.Sprintf("credential %s is the GitHub App's own; no build and no trigger may use it", credential))
+	if whose := ReservedCredential(credential); whose != "" {
+		return denied(fmt.Sprintf("credential %s is %s; no build and no trigger may use it", credential, whose))
 	}
 	for _, entry := range policy {
 		if speaksOf(entry, names) && config.MatchAny(entry.Credentials, credential) {

@@ -35,6 +35,9 @@ func TestMayUse(t *testing.T) {
 		{"of no repository", allow("*", "*"), nil, "a", "credential a may not be used here: this belongs to no repository that a policy could name"},
 		{"the app's key", allow("*", "*"), names, "github-app-key", "credential github-app-key is the GitHub App's own; no build and no trigger may use it"},
 		{"the app", allow("*", "*"), names, "github-app", "credential github-app is the GitHub App's own; no build and no trigger may use it"},
+		{"the secret of webhooks at GitLab", allow("*", "*"), names, "gitlab-webhook-gitlab", "credential gitlab-webhook-gitlab is that of our webhooks at GitLab; no build and no trigger may use it"},
+		{"the secret that takes over", allow("*", "*"), names, "gitlab-webhook-gitlab-next", "credential gitlab-webhook-gitlab-next is that of our webhooks at GitLab; no build and no trigger may use it"},
+		{"named like such a secret", allow("*", "*"), names, "gitlab-webhook", ""},
 		{"named like the app's", allow("*", "*"), names, "github-apprentice", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
