@@ -14,7 +14,7 @@ const maxNodePath = 256
 
 // forgeRepository is owner/name or FORGE:owner/name. GitLab's groups may be
 // several deep.
-var forgeRepository = regexp.MustCompile(`^(?:([a-z][a-z0-9-]*):)?[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+$`)
+var forgeRepository = regexp.MustCompile(`^(?:([a-z0-9][a-z0-9-]*):)?[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+$`)
 
 // nodeKeys say where in the file the digest goes.
 func nodeKeys() []string { return []string{"kustomize", "helm", "path"} }

@@ -46,7 +46,7 @@ func (t target) key() string {
 }
 
 // forgeRepository is FORGE:owner/name or owner/name.
-var forgeRepository = regexp.MustCompile(`^(?:([a-z][a-z0-9-]*):)?([A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_.-]+)+)$`)
+var forgeRepository = regexp.MustCompile(`^(?:([a-z0-9][a-z0-9-]*):)?([A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_.-]+)+)$`)
 
 // target finds out which repository a trigger means, and whether the build's
 // may write to it.
