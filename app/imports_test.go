@@ -51,7 +51,7 @@ var house = map[string][]string{
 	"config":                          {},
 
 	// What only tests use.
-	"handlers/forge/forgetest":            {"handlers/forge", "builder"},
+	"handlers/forge/forgetest":            {"handlers/forge", "handlers/forge/telling", "builder", "builder/source"},
 	"handlers/forge/github/githubtest":    {},
 	"handlers/forge/forgetest/gitserver":  {},
 	"handlers/forge/gitlab/gitlabtest":    {"handlers/forge/forgetest/gitserver"},

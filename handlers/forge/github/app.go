@@ -56,7 +56,6 @@ type Options struct {
 // App is the GitHub App. Its methods may be called concurrently.
 type App struct {
 	Options
-	ledger *telling.Ledger
 
 	mu      sync.Mutex
 	current *access // of the identity that was asked for last
@@ -84,7 +83,10 @@ func New(o Options) *App {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &App{Options: o, ledger: &telling.Ledger{
-		Memory: o.Memory, Forge: Instance, Name: "GitHub", Answered: answeredWith, Now: o.Now, Log: o.Log,
-	}}
+	return &App{Options: o}
+}
+
+// ledger keeps what GitHub is told in order.
+func (a *App) ledger() *telling.Ledger {
+	return &telling.Ledger{Memory: a.Memory, Forge: Instance, Name: "GitHub", Answered: answeredWith, Now: a.Now, Log: a.Log}
 }

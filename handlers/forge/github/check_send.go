@@ -49,7 +49,7 @@ func (a *App) sending(ctx context.Context, r builder.Report) (*sending, error) {
 		s.key += "/" + r.Context
 	}
 	var err error
-	if s.known, err = a.ledger.Recall(ctx, s.key, &s.mark); err != nil {
+	if s.known, err = a.ledger().Recall(ctx, s.key, &s.mark); err != nil {
 		return nil, err
 	}
 	var all []*github.CheckRunAnnotation
@@ -171,7 +171,7 @@ func (s *sending) sendBatch(ctx context.Context, run checkRun, batch []*github.C
 		s.mark.Flying = append(s.mark.Flying, noteID(n))
 	}
 	if len(batch) > 0 {
-		if err := s.app.ledger.Remember(ctx, s.key, s.mark); err != nil {
+		if err := s.app.ledger().Remember(ctx, s.key, s.mark); err != nil {
 			return err
 		}
 	}
@@ -200,5 +200,5 @@ func (s *sending) sendBatch(ctx context.Context, run checkRun, batch []*github.C
 	s.mark.Status, s.mark.Print, s.mark.Sent = run.Status, print, s.app.Now()
 	s.mark.Noted = append(s.mark.Noted, s.mark.Flying...)
 	s.mark.Flying = nil
-	return s.app.ledger.Remember(ctx, s.key, s.mark)
+	return s.app.ledger().Remember(ctx, s.key, s.mark)
 }

@@ -30,7 +30,7 @@ func (a *App) Show(ctx context.Context, t builder.Thread) error {
 	if t.Pull == 0 {
 		subject, show = t.Repository.Key()+"@"+t.Commit, a.showOnCommit
 	}
-	release, err := a.ledger.Hold(ctx, subject)
+	release, err := a.ledger().Hold(ctx, subject)
 	if err != nil {
 		return err
 	}
@@ -40,12 +40,12 @@ func (a *App) Show(ctx context.Context, t builder.Thread) error {
 	if lacksPermission(err) {
 		return nil
 	}
-	return a.ledger.Settle(ctx, t.Repository, subject, err)
+	return a.ledger().Settle(ctx, t.Repository, subject, err)
 }
 
 func (a *App) showOnPull(ctx context.Context, key string, t builder.Thread) error {
 	var s spoken
-	known, err := a.ledger.Recall(ctx, key, &s)
+	known, err := a.ledger().Recall(ctx, key, &s)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (a *App) showOnPull(ctx context.Context, key string, t builder.Thread) erro
 		return err
 	}
 	s.Body = markdown.Fingerprint(body)
-	return a.ledger.Remember(ctx, key, s)
+	return a.ledger().Remember(ctx, key, s)
 }
 
 // writeComment changes the comment, or makes it where there is none (any
@@ -138,7 +138,7 @@ func (a *App) findComment(ctx context.Context, client *github.Client, t builder.
 
 func (a *App) showOnCommit(ctx context.Context, key string, t builder.Thread) error {
 	var s spoken
-	if _, err := a.ledger.Recall(ctx, key, &s); err != nil {
+	if _, err := a.ledger().Recall(ctx, key, &s); err != nil {
 		return err
 	}
 	var fresh []builder.Remark
@@ -161,7 +161,7 @@ func (a *App) showOnCommit(ctx context.Context, key string, t builder.Thread) er
 		return fmt.Errorf("comment on commit %s: %w", t.Commit, err)
 	}
 	s.Seq = seq
-	return a.ledger.Remember(ctx, key, s)
+	return a.ledger().Remember(ctx, key, s)
 }
 
 // React implements builder.Commenter. Comments on commits get no reaction:
@@ -186,5 +186,5 @@ func (a *App) React(ctx context.Context, repo builder.Repository, c builder.Comm
 	if lacksPermission(err) || answeredWith(err) == http.StatusNotFound {
 		return nil // the comment is deleted: nobody waits
 	}
-	return a.ledger.Settle(ctx, repo, "comment "+c.Comment, err)
+	return a.ledger().Settle(ctx, repo, "comment "+c.Comment, err)
 }

@@ -34,7 +34,7 @@ func (a *App) Deploy(ctx context.Context, d builder.Deployment) error {
 		return nil
 	}
 	subject := "deployment/" + d.BuildID + "/" + d.Trigger
-	release, err := a.ledger.Hold(ctx, subject)
+	release, err := a.ledger().Hold(ctx, subject)
 	if err != nil {
 		return err
 	}
@@ -44,12 +44,12 @@ func (a *App) Deploy(ctx context.Context, d builder.Deployment) error {
 	if lacksPermission(err) {
 		return nil
 	}
-	return a.ledger.Settle(ctx, d.Repository, subject, err)
+	return a.ledger().Settle(ctx, d.Repository, subject, err)
 }
 
 func (a *App) deploy(ctx context.Context, key string, d builder.Deployment) error {
 	var s deployed
-	if _, err := a.ledger.Recall(ctx, key, &s); err != nil {
+	if _, err := a.ledger().Recall(ctx, key, &s); err != nil {
 		return err
 	}
 	if s.State == d.State || s.State != "" && d.State == builder.DeploymentInProgress {
@@ -63,7 +63,7 @@ func (a *App) deploy(ctx context.Context, key string, d builder.Deployment) erro
 		if s.ID, err = a.makeDeployment(ctx, client, key, d); err != nil {
 			return err
 		}
-		if err := a.ledger.Remember(ctx, key, s); err != nil {
+		if err := a.ledger().Remember(ctx, key, s); err != nil {
 			return err
 		}
 	}
@@ -75,7 +75,7 @@ func (a *App) deploy(ctx context.Context, key string, d builder.Deployment) erro
 		return fmt.Errorf("state of the deployment to %s: %w", d.Environment, err)
 	}
 	s.State = d.State
-	return a.ledger.Remember(ctx, key, s)
+	return a.ledger().Remember(ctx, key, s)
 }
 
 // makeDeployment returns the deployment's id: of the one that was made before

@@ -16,12 +16,12 @@ func (a *App) Report(ctx context.Context, r builder.Report) error {
 		if !a.Config.Suggest {
 			return nil
 		}
-		if may, err := a.ledger.MaySuggest(ctx, r); err != nil || !may {
+		if may, err := a.ledger().MaySuggest(ctx, r); err != nil || !may {
 			return err
 		}
 	}
 	subject := telling.Subject(r)
-	release, err := a.ledger.Hold(ctx, subject)
+	release, err := a.ledger().Hold(ctx, subject)
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (a *App) Report(ctx context.Context, r builder.Report) error {
 	if telling.Ended(r) {
 		ctx = a.urgent(ctx)
 	}
-	return a.ledger.Settle(ctx, r.Repository, subject, a.report(ctx, r))
+	return a.ledger().Settle(ctx, r.Repository, subject, a.report(ctx, r))
 }
 
 // report shows the result in the ways that are configured. A way that the

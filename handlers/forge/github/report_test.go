@@ -366,7 +366,7 @@ func TestReportRefused(t *testing.T) {
 		rig.Config.Show = config.ShowStatuses
 		key := "github:status/" + telling.Subject(rig.build(builder.Queued, nil))
 		for count, want := range map[int]int{maxStatuses - statusesReserve: 1, maxStatuses: 0} {
-			if err := rig.ledger.Remember(context.Background(), key, posted{Count: count, Phase: "x"}); err != nil {
+			if err := rig.ledger().Remember(context.Background(), key, posted{Count: count, Phase: "x"}); err != nil {
 				t.Fatal(err)
 			}
 			before := len(rig.statuses())

@@ -32,7 +32,7 @@ type posted struct {
 func (a *App) status(ctx context.Context, r builder.Report) error {
 	key := "github:status/" + telling.Subject(r)
 	var last posted
-	if _, err := a.ledger.Recall(ctx, key, &last); err != nil {
+	if _, err := a.ledger().Recall(ctx, key, &last); err != nil {
 		return err
 	}
 	next := posted{Order: telling.OrderOf(r), Phase: telling.Phase(r), Count: last.Count + 1}
@@ -60,7 +60,7 @@ func (a *App) status(ctx context.Context, r builder.Report) error {
 	if _, _, err := client.Repositories.CreateStatus(repeatable(ctx), r.Repository.Owner, r.Repository.Name, r.Commit, status); err != nil {
 		return fmt.Errorf("status %s of %s: %w", r.Context, r.Commit, err)
 	}
-	return a.ledger.Remember(ctx, key, next)
+	return a.ledger().Remember(ctx, key, next)
 }
 
 // statusState is the state in GitHub's words.
