@@ -34,7 +34,7 @@ const (
 // adds the token, keeps to the server's limits (a builder.Later where there is
 // no room) and asks reads again that come too early after an event.
 func (f *Forge) connect() error {
-	server, err := url.Parse(f.Config.URL)
+	server, err := url.Parse(strings.TrimRight(f.Config.URL, "/") + apiPath)
 	if err != nil {
 		return fmt.Errorf("GitLab %s: address %s: %w", f.Config.Name, f.Config.URL, err)
 	}
@@ -45,7 +45,7 @@ func (f *Forge) connect() error {
 		}
 	}
 	f.wire = &wire{
-		base: base, server: server.JoinPath(apiPath), token: f.Config.Token,
+		base: base, server: server, token: f.Config.Token,
 		limits: newLimits(f.Now, budgetOf(server)),
 	}
 	f.names = &names{}

@@ -16,12 +16,11 @@ import (
 const (
 	requestsAtOnce = 8 // requests; a small server has about as many workers
 
-	windowSlack   = time.Second // a request arrives later than it was booked
-	blockAtMost   = time.Second // a longer wait is the caller's: builder.Later
-	penalty       = time.Minute // after a limit that names no time: nearly all of GitLab's are a minute's
-	penaltyAtMost = 16 * time.Minute
-	waitAtMost    = 15 * time.Minute // whatever a server says; then it is asked again
-	reserveShare  = 20               // of what a server tells to be left, 1/20 is for urgent calls
+	windowSlack  = time.Second      // a request arrives later than it was booked
+	blockAtMost  = time.Second      // a longer wait is the caller's: builder.Later
+	penalty      = time.Minute      // after a limit that names no time: nearly all of GitLab's are a minute's
+	waitAtMost   = 15 * time.Minute // whatever a server says; then it is asked again
+	reserveShare = 20               // of what a server tells to be left, 1/20 is for urgent calls
 )
 
 // budget is what we let ourselves send, in a minute. 0: what the server lets
@@ -180,11 +179,14 @@ func (l *limits) note(resp *http.Response, endpoint string) error {
 	if !known && told && remaining == 0 {
 		wait, known = reset+windowSlack, true
 	}
-	if !known {
-		// A limit of this one endpoint (notes, test deliveries) names no time
-		// and leaves the others alone.
+	// A limit of this one endpoint (notes, test deliveries) is met apart: it
+	// leaves the others alone, and mostly names no time.
+	if !known || !told && strings.Contains(messageOf(resp), "endpoint") {
 		r := l.refusals[endpoint]
-		wait = min(penalty<<min(r.strikes, 10), penaltyAtMost)
+		if !known {
+			wait = penalty << min(r.strikes, 10)
+		}
+		wait = max(min(wait, waitAtMost), time.Millisecond)
 		l.refusals[endpoint] = refusal{until: now.Add(wait), strikes: r.strikes + 1}
 		return builder.Later{Wait: wait, Reason: "GitLab's limit of " + endpoint}
 	}
@@ -196,7 +198,8 @@ func (l *limits) note(resp *http.Response, endpoint string) error {
 }
 
 // isLimit tells the answers that mean "not now" from those that mean "never".
-// Proxies before gitlab.com have been seen to refuse by 403.
+// What stands before gitlab.com has been seen to refuse by 403; GitLab's own
+// comes with a message.
 func isLimit(resp *http.Response) bool {
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests:
@@ -204,7 +207,7 @@ func isLimit(resp *http.Response) bool {
 	case http.StatusServiceUnavailable:
 		return resp.Header.Get("Retry-After") != "" // maintenance, too
 	case http.StatusForbidden:
-		return resp.Header.Get("Retry-After") != "" || resp.Header.Get("RateLimit-Remaining") == "0"
+		return resp.Header.Get("Retry-After") != "" || resp.Header.Get("RateLimit-Remaining") == "0" && messageOf(resp) == ""
 	}
 	return false
 }
@@ -262,31 +265,6 @@ func writesNote(endpoint string) bool {
 }
 
 func reads(method string) bool { return method == http.MethodGet || method == http.MethodHead }
-
-// window counts what was sent within the last span. It slides exactly: a
-// token bucket that is full lets twice its size through within one span.
-type window struct {
-	span          time.Duration
-	most, reserve int
-	sent          []time.Time // oldest first
-}
-
-// wait is how long there is no room for one more; 0: there is.
-func (w *window) wait(now time.Time, urgent bool) time.Duration {
-	for len(w.sent) > 0 && now.Sub(w.sent[0]) >= w.span+windowSlack {
-		w.sent = w.sent[1:]
-	}
-	over := len(w.sent) + 1 - w.most
-	if !urgent {
-		over += w.reserve
-	}
-	if over <= 0 {
-		return 0
-	}
-	return w.sent[min(over, len(w.sent))-1].Add(w.span + windowSlack).Sub(now)
-}
-
-func (w *window) add(now time.Time) { w.sent = append(w.sent, now) }
 
 // sleep waits, or returns ctx's error when that ends first.
 func sleep(ctx context.Context, d time.Duration) error {
