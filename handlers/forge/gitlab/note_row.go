@@ -18,10 +18,12 @@ const (
 
 // tableRow is a report in a row.
 func (f *Forge) tableRow(r builder.Report) tableRow {
-	row := tableRow{
-		Order: telling.OrderOf(r), Context: r.Context, Phase: telling.Phase(r), Ended: telling.Ended(r),
-		State: stateWord(r), About: markdown.Prose(markdown.Clip(r.Description, maxCell)),
+	row := tableRow{Order: telling.OrderOf(r), Context: r.Context, Phase: telling.Phase(r), Ended: telling.Ended(r), State: stateWord(r)}
+	about := r.Description
+	if _, word, ok := strings.Cut(row.State, " "); ok { // it stands beside it
+		about = strings.TrimLeft(strings.TrimPrefix(about, word), ":, ")
 	}
+	row.About = markdown.Prose(markdown.Clip(about, maxCell))
 	if r.BuildID != "" && f.BuildURL != nil {
 		row.Log = f.BuildURL(r.BuildID)
 	}
