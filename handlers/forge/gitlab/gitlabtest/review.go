@@ -1,32 +1,59 @@
 package gitlabtest
 
 import (
-	"net/http"
+	"maps"
 
 	"github.com/registry-build/registry-build/handlers/forge/forgetest/gitserver"
 )
 
 // ReviewOptions are the options of statuses, notes, merge requests and limits.
-type ReviewOptions struct{}
+type ReviewOptions struct {
+	// RateLimit is how many requests a minute each token has; 0: no limit and
+	// no headers of one. gitlab.com has 2,000.
+	RateLimit int
+	// NotesPerMinute is how many notes somebody may write; default 60, as on
+	// gitlab.com; negative: no limit.
+	NotesPerMinute int
+	// MergeLag is how many reads of a new merge request come before its diff
+	// is there: they answer without diff_refs.
+	MergeLag int
+}
 
-// serverReview and projectReview are what this side keeps.
+// serverReview is what this side keeps of the server, projectReview of each
+// project.
 type (
-	serverReview  struct{}
-	projectReview struct{}
+	serverReview struct {
+		limit *limiter
+	}
+	projectReview struct {
+		merges         []*Merge
+		pipelines      []*pipeline
+		statuses       []*status
+		notes          []*note
+		lastMerge      int
+		lastPipeline   int
+		pipelinesFirst bool            // only_allow_merge_if_pipeline_succeeds
+		held           map[string]bool // SHA: another update is in progress
+	}
 )
 
-func (s *Server) startReview() {}
+func (s *Server) startReview() {
+	s.review.limit = newLimiter(s.opts.RateLimit, s.opts.NotesPerMinute, s.opts.Now)
+}
 
 // routesReview are the operations of merge requests, notes and statuses.
-func routesReview() map[string]route { return map[string]route{} }
-
-// limited takes a request from the budget and answers what every response's
-// header says of it; called under the lock, once who asks is known.
-func (s *Server) limited(c *call) (http.Header, error) { return nil, nil }
-
-// checkShape holds an exchange against GitLab's shapes; called under the lock
-// when the answer is written. name is the route's, such as "GET /user".
-func (s *Server) checkShape(name string, c *call, seen *Request) {}
+func routesReview() map[string]route {
+	all := map[string]route{}
+	for _, table := range []map[string]route{statusRoutes, mergeRoutes, noteRoutes, discussionRoutes, awardRoutes} {
+		maps.Copy(all, table)
+	}
+	return all
+}
 
 // moved is told of each ref that a push moved, after the push's own webhook.
-func (p *Project) moved(u *user, m gitserver.Move) error { return nil }
+func (p *Project) moved(u *user, m gitserver.Move) error {
+	if m.Branch() == "" {
+		return nil
+	}
+	return p.moveMerges(u, m)
+}
