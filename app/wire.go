@@ -21,8 +21,8 @@ import (
 	"github.com/registry-build/registry-build/builder/store"
 	"github.com/registry-build/registry-build/config"
 	"github.com/registry-build/registry-build/handlers"
-	"github.com/registry-build/registry-build/handlers/forge"
 	"github.com/registry-build/registry-build/handlers/forge/github"
+	"github.com/registry-build/registry-build/handlers/forge/gitlab"
 	"github.com/registry-build/registry-build/handlers/forge/plaingit"
 	"github.com/registry-build/registry-build/handlers/oci"
 	"github.com/registry-build/registry-build/handlers/page"
@@ -34,6 +34,7 @@ const (
 	dispatchers   = 4
 	couriers      = 4
 	shutdownGrace = 5 * time.Second
+	pollEvery     = 15 * time.Second // of forges that cannot reach us
 )
 
 // installation is everything that one process runs, wired. Its parts are
@@ -44,14 +45,14 @@ type installation struct {
 	handler  http.Handler
 	store    *store.Store
 	redis    redis.UniversalClient
-	git      *plaingit.Forge
-	github   *github.App
+	forges   forges
 	registry *oci.Registry // nil: images go to an outside registry
 	daemons  *daemons
 	dispatch *builder.Dispatcher
 	worker   *builder.Worker
 	courier  *builder.Courier
-	missed   *builder.Reconciler
+	missed   *builder.Reconciler // of forges that call us
+	polled   *builder.Reconciler // of those that we ask
 	mirrors  mirrors
 	byHand   *oci.Journal
 }
@@ -130,10 +131,15 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		Identities: apps, Memory: records.Memory(), Logs: records, Config: cfg.GitHub,
 		BuildURL: links.build, Host: registryHost, Log: log.With("room", "github"),
 	})
-	sources := source.New(source.Options{
-		Dir: dir.path("mirrors"), Log: log.With("room", "source"),
-		Origins: origins{plaingit.Instance: git, github.Instance: hub},
-	})
+	labs, err := newGitLabs(cfg, gitlab.Options{Memory: records.Memory(), BuildURL: links.build, Host: registryHost, Log: log}, credentials, address)
+	if err != nil {
+		return nil, err
+	}
+	all := forges{git: git, github: hub, gitlab: labs}
+	if err := all.check(ctx, log); err != nil {
+		return nil, err
+	}
+	sources := source.New(source.Options{Dir: dir.path("mirrors"), Log: log.With("room", "source"), Origins: all.origins()})
 
 	// What builds do.
 	solvers, err := newDaemons(ctx, daemonOptions{
@@ -154,7 +160,7 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	// What builds cause.
 	keys := vault{credentials, cfg.Policy}
 	triggers, err := newTriggers(triggerOptions{
-		config: cfg, vault: keys, tags: records, hide: hide, manifests: dir.path("manifests"), forges: remotes(git, hub, tokens), registry: host,
+		config: cfg, vault: keys, tags: records, hide: hide, manifests: dir.path("manifests"), forges: remotes(git, hub, tokens, labs...), registry: host,
 		buildURL: func(id string) string { return at.url + "/builds/" + id }, log: log.With("room", "trigger"),
 	})
 	if err != nil {
@@ -165,21 +171,23 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	names := tagReader{tokens: tokens, host: host, outside: dockerLogins(cfg),
 		images: registry.New(registry.Options{Ledger: records.Tags(), Insecure: insecure, Log: log.With("room", "registry")})}
 	missed := &builder.Reconciler{
-		Heads: records, Refs: sources, Events: records, Forges: []string{github.Instance}, Log: log.With("room", "reconcile")}
+		Heads: records, Refs: sources, Events: records, Forges: all.told(), Log: log.With("room", "reconcile")}
+	polled := &builder.Reconciler{
+		Heads: records, Refs: sources, Events: records, Forges: all.polled(), Every: pollEvery, Log: log.With("room", "poll")}
 	in := &installation{
-		log: log, listener: l, store: records, redis: client, git: git, github: hub, registry: embedded, daemons: solvers, missed: missed,
+		log: log, listener: l, store: records, redis: client, forges: all, registry: embedded, daemons: solvers, missed: missed, polled: polled,
 		mirrors: mirrors{sources, log.With("room", "source")}, byHand: byHand,
 		dispatch: &builder.Dispatcher{
-			Inbox: records, Sources: sources, Forges: map[string]builder.Forge{github.Instance: hub}, Past: records, Positions: records,
+			Inbox: records, Sources: sources, Forges: each(all, asForge), Past: records, Positions: records,
 			Registry: cfg.Registry.Default, Policy: cfg.Policy, Timezone: cfg.Timezone,
 			Registrations: records, Operators: cfg.Operators, Triggers: triggers, TagNames: names.TagNames,
 			Merge:   map[string]bool{github.Instance: cfg.GitHub.PullRequests == config.PullMerge},
-			Suggest: map[string]bool{github.Instance: cfg.GitHub.Suggest},
+			Suggest: all.suggests(),
 			Seed: func(ctx context.Context, repo builder.Repository) error {
-				hub.Forget(repo.Installation) // what it may has changed
+				all.forget(repo) // what we may has changed
 				return missed.Seed(ctx, repo)
 			},
-			Left: func(repo builder.Repository) { hub.Forget(repo.Installation) },
+			Left: all.forget,
 			Name: name, Parallel: dispatchers, Log: log.With("room", "dispatch"),
 		},
 		worker: &builder.Worker{
@@ -191,15 +199,15 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 		},
 		courier: &builder.Courier{
 			Outbox: records, Records: records, Told: records,
-			Reporters: map[string]builder.Reporter{github.Instance: hub},
+			Reporters: each(all, asReporter),
 			Triggers:  triggers, Registry: images, Logins: lets, Host: host, Name: name, Parallel: couriers, Log: log.With("room", "courier"),
 		},
 	}
 
 	// What people and machines see.
 	api := &handlers.Server{
-		Events: records, Builds: records, Outcomes: records, Repositories: repositories{git, hub, sources}, Access: apiAccess{door, links},
-		Forges: map[string]forge.Verifier{github.Instance: hub}, Registry: registryHost, URL: address, Registrations: records,
+		Events: records, Builds: records, Outcomes: records, Repositories: repositories{all, sources}, Access: apiAccess{door, links},
+		Forges: each(all, asVerifier), Registry: registryHost, URL: address, Registrations: records,
 		Metrics: prometheus.NewRegistry(), Log: log.With("room", "api"),
 	}
 	pages := &page.Pages{Builds: records, MaySee: door.maySee, HasLink: links.maySee, Registry: registryHost, Log: log.With("room", "page")}
@@ -263,10 +271,11 @@ func (in *installation) run(ctx context.Context) error {
 	door := &gate{open: in.handler}
 	server := &http.Server{Handler: door, ConnState: door.track, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(in.log.Handler(), slog.LevelDebug)}
 	stored := start("store", base, in.store.Run)
-	hooked := start("git", base, in.git.Run)
+	hooked := start("git", base, in.forges.git.Run)
 	carried := start("courier", base, in.courier.Run)
-	redelivered := start("redelivery", work, in.github.Run)
+	redelivered := start("redelivery", work, func(ctx context.Context) error { return in.forges.redeliver(ctx, in.store) })
 	compared := start("reconcile", work, in.missed.Run)
+	asked := start("poll", work, in.polled.Run)
 	pruned := start("mirrors", work, in.mirrors.Run)
 	taken := start("pushes", base, in.byHand.Run)
 	start("http", base, func(context.Context) error { return notClosed(server.Serve(in.listener)) })
@@ -276,11 +285,12 @@ func (in *installation) run(ctx context.Context) error {
 	<-work.Done()
 	in.log.Info("stopping")
 	door.close()
-	in.git.Detach() // a push lasts as long as its builds
+	in.forges.git.Detach() // a push lasts as long as its builds
 	<-dispatched
 	<-worked
 	<-redelivered
 	<-compared
+	<-asked
 	<-pruned
 	door.hangUp()
 	grace, done := context.WithTimeout(base, shutdownGrace)
