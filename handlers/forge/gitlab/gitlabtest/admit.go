@@ -57,6 +57,8 @@ func (c *call) admitProject(rt route) error {
 	switch {
 	case c.proj == nil || !c.proj.visible(c.user):
 		return notFound("Project")
+	case c.movedProject() != nil:
+		return c.movedProject()
 	case rt.who == onCode && !c.proj.readsCode(c.user):
 		return notFound("Repository") // lib/api/repositories.rb: not_found! for read_code
 	case rt.level > NoAccess && c.user == nil:
@@ -67,9 +69,7 @@ func (c *call) admitProject(rt route) error {
 	return nil
 }
 
-// projectCalled finds a project by number or path. Old paths are found, too:
-// the API follows them by itself (Project.find_by_full_path with
-// follow_redirects).
+// projectCalled finds a project by number or path, also one that it had before.
 func (s *Server) projectCalled(id string) *Project {
 	if n, err := strconv.ParseInt(id, 10, 64); err == nil {
 		return s.projects[n]

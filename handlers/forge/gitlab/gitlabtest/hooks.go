@@ -3,8 +3,9 @@ package gitlabtest
 import (
 	"encoding/json"
 	"net/http"
-	"path"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -68,9 +69,12 @@ func (h *hook) status(now time.Time) string {
 
 // failed counts an answer that was no success.
 func (h *hook) failed(now time.Time) {
-	if h.status(now) != "executable" {
-		return
+	if h.status(now) == "executable" {
+		h.fail(now)
 	}
+}
+
+func (h *hook) fail(now time.Time) {
 	wait := firstBackoff
 	for range h.failures - graceFailures {
 		wait = min(2*wait, longestBackoff)
@@ -88,8 +92,14 @@ func (h *hook) passes(branch string) bool {
 	if branch == "" || h.filter == "" || h.strategy == "all_branches" {
 		return true
 	}
-	ok, err := path.Match(h.filter, branch)
-	return ok && err == nil
+	if h.strategy == "regex" {
+		return matches(h.filter, branch)
+	}
+	parts := strings.Split(h.filter, "*") // which stands for slashes, too
+	for i := range parts {
+		parts[i] = regexp.QuoteMeta(parts[i])
+	}
+	return matches("^"+strings.Join(parts, ".*")+"$", branch)
 }
 
 // deliver sends what happened in a project to the webhooks of the project, its
