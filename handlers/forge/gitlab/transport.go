@@ -3,6 +3,7 @@ package gitlab
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -117,7 +118,7 @@ var errNeverAgain = errors.New("it would be so again")
 
 // again returns how long to wait before the request is repeated; 0: not.
 func (w *wire) again(req *http.Request, resp *http.Response, err error, try int, pace backoff.BackOff) time.Duration {
-	if try >= repeats || req.Context().Err() != nil || errors.Is(err, errNeverAgain) {
+	if try >= repeats || req.Context().Err() != nil || lasting(err) {
 		return 0
 	}
 	var later builder.Later
@@ -140,6 +141,15 @@ func (w *wire) again(req *http.Request, resp *http.Response, err error, try int,
 		return pace.NextBackOff() // nothing was done
 	}
 	return 0
+}
+
+// lasting reports whether the next try would end like this, too.
+func lasting(err error) bool {
+	var (
+		certificate *tls.CertificateVerificationError
+		plain       tls.RecordHeaderError
+	)
+	return errors.Is(err, errNeverAgain) || errors.As(err, &certificate) || errors.As(err, &plain)
 }
 
 // locked tells the conflict of two calls at the same time, which does nothing
