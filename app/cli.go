@@ -90,7 +90,7 @@ func newRoot(s streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{err, c.CommandPath()} })
 	root.AddCommand(
 		upCommand(s), serveCommand(s),
-		buildCommand(s), validateCommand(s),
+		buildCommand(s), validateCommand(s), importCommand(s),
 		buildsCommand(s), logsCommand(s), cancelCommand(s), deleteCommand(s), triggersCommand(s), statusCommand(s),
 		credentialsCommand(s), tokenCommand(s), githubCommand(s), doctorCommand(s),
 	)

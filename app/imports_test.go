@@ -20,7 +20,7 @@ const module = "github.com/registry-build/registry-build"
 var house = map[string][]string{
 	".":            {"app"},
 	"manifests":    {},
-	"app":          {"manifests", "handlers", "handlers/oci", "handlers/page", "handlers/forge", "handlers/forge/github", "handlers/forge/gitlab", "handlers/forge/plaingit", "handlers/forge/telling", "builder", "builder/buildkit", "builder/source", "builder/registry", "builder/store", "builder/credential", "builder/trigger", "builder/trigger/guard", "builder/trigger/webhook", "builder/trigger/chat", "builder/trigger/gitops", "builder/trigger/kubernetes", "config"},
+	"app":          {"manifests", "handlers", "handlers/oci", "handlers/page", "handlers/forge", "handlers/forge/github", "handlers/forge/gitlab", "handlers/forge/plaingit", "handlers/forge/telling", "builder", "builder/buildkit", "builder/source", "builder/registry", "builder/store", "builder/credential", "builder/trigger", "builder/trigger/guard", "builder/trigger/webhook", "builder/trigger/chat", "builder/trigger/gitops", "builder/trigger/kubernetes", "config", "config/importer"},
 	"app/demo":     {"app/instance", "handlers", "builder/trigger/webhook"},
 	"app/bench":    {"app/instance", "handlers", "handlers/forge/github/githubtest", "builder", "builder/trigger/kubernetes/kubetest"},
 	"app/instance": {},
@@ -49,6 +49,7 @@ var house = map[string][]string{
 	"builder/trigger/webhook":         {"builder/trigger/guard", "builder/trigger", "builder", "config"},
 	"builder/trigger/kubernetes":      {"builder/trigger", "builder", "config"},
 	"config":                          {},
+	"config/importer":                 {"config"},
 
 	// What only tests use.
 	"handlers/forge/forgetest":            {"handlers/forge", "handlers/forge/telling", "builder", "builder/source"},
