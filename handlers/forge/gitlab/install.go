@@ -1,0 +1,390 @@
+package gitlab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/config"
+)
+
+// Installer lets registry-build into projects, and puts it out again, as an
+// operator asks for. It makes the webhooks at GitLab and tells the server which
+// projects there are.
+type Installer struct {
+	Forge    *Forge
+	Events   builder.Events // of the server
+	Projects Projects       // that the server knows
+	Say      func(line string)
+}
+
+// installing is one operator's command under way.
+type installing struct {
+	*Installer
+	account Account
+	known   map[string]builder.Repository // that the server knows, by key
+}
+
+// Install lets registry-build into a project, or all projects of a group and
+// of the groups below it, now and (where GitLab sells webhooks of groups, and
+// we own this one) those to come. Doing it twice changes nothing. Its errors
+// are sentences for the operator.
+func (i *Installer) Install(ctx context.Context, name string) error {
+	in, at, err := i.begin(ctx, name)
+	if err != nil {
+		return err
+	}
+	if i.Forge.Config.Events == config.ByPoll {
+		return in.watch(ctx, at)
+	}
+	if why := i.Forge.Reachable(); why != "" {
+		return errors.New(why)
+	}
+	if at.Kind == scopeProject {
+		return in.project(ctx, at)
+	}
+	return in.group(ctx, at)
+}
+
+// begin looks who we are and finds the project or group.
+func (i *Installer) begin(ctx context.Context, name string) (*installing, target, error) {
+	account, err := i.Forge.Check(ctx)
+	if err != nil {
+		return nil, target{}, err
+	}
+	at, err := i.Forge.target(ctx, name)
+	if errors.Is(err, builder.ErrNotFound) {
+		return nil, target{}, fmt.Errorf("there is no project or group %s at %s that @%s can see; write it as in its address, and make @%s a member with the role Maintainer (of a group: Owner)",
+			name, i.Forge.Config.URL, account.Username, account.Username)
+	}
+	if err != nil {
+		return nil, target{}, err
+	}
+	list, err := i.Projects.ActiveRepositories(ctx, time.Unix(0, 0))
+	if err != nil {
+		return nil, target{}, err
+	}
+	in := &installing{Installer: i, account: account, known: map[string]builder.Repository{}}
+	for _, repo := range list {
+		in.known[repo.Key()] = repo
+	}
+	return in, at, nil
+}
+
+// project gives a project its webhook.
+func (in *installing) project(ctx context.Context, at target) error {
+	group, err := in.Forge.aboveIt(ctx, at.place)
+	if err != nil {
+		return err
+	}
+	hooks, err := in.Forge.hooksAt(ctx, at.place)
+	switch {
+	case group != nil && shut(err): // nothing of ours to clear away, as far as we may see
+	case shut(err):
+		return in.tooLittle(ctx, at.place, err)
+	case err != nil:
+		return err
+	}
+	if group != nil {
+		for _, h := range in.Forge.ours(hooks) { // or all would come twice
+			if err := in.Forge.removeHook(ctx, at.place, h.ID); err != nil {
+				return err
+			}
+		}
+		fresh, err := in.letIn(ctx, at.project, group.hook)
+		if err != nil {
+			return err
+		}
+		in.Say(fmt.Sprintf("%s needs no webhook of its own: that of the group %s tells of it%s.", at.Path, group.Path, orElse(fresh, ", and the project is known now", "")))
+		return nil
+	}
+	h, did, err := in.hang(ctx, at.place, hooks)
+	if err != nil {
+		return err
+	}
+	fresh, err := in.letIn(ctx, at.project, h)
+	if err != nil {
+		return err
+	}
+	switch {
+	case did != "":
+		in.Say(at.Path + ": " + did + ".")
+	case fresh:
+		in.Say(at.Path + ": the webhook was there, and the project is known now.")
+	default:
+		in.Say(at.Path + " is installed already; nothing changed.")
+	}
+	return nil
+}
+
+// group gives a group its webhook, or each of its projects one.
+func (in *installing) group(ctx context.Context, at target) error {
+	above, err := in.Forge.aboveIt(ctx, at.place)
+	if err != nil {
+		return err
+	}
+	hooks, err := in.Forge.hooksAt(ctx, at.place)
+	if err != nil && !shut(err) {
+		return err
+	}
+	owned := err == nil
+	if !owned && above == nil {
+		role, err := in.Forge.roleIn(ctx, at.place, in.account.ID)
+		if err != nil {
+			return err
+		}
+		if role < roleMaintainer {
+			return in.needs(at.place, "Owner (Maintainer is enough where GitLab has no webhooks of groups)", role)
+		}
+		why := "GitLab at " + in.Forge.Config.URL + " has no webhooks of groups (they come with Premium)"
+		if role < roleOwner {
+			why = fmt.Sprintf("@%s is %s of %s, and webhooks of groups are their owners'", in.account.Username, roleName(role), at.Path)
+		}
+		return in.eachProject(ctx, at, why)
+	}
+	projects, err := in.Forge.projectsOf(ctx, at.place)
+	if err != nil {
+		return err
+	}
+	if above != nil {
+		return in.all(ctx, at, projects, above.hook, fmt.Sprintf("%s needs no webhook of its own: that of the group %s tells of it.", at.Path, above.Path))
+	}
+	h, did, err := in.hang(ctx, at.place, hooks)
+	if err != nil {
+		return err
+	}
+	said := ""
+	if did != "" {
+		said = "group " + at.Path + ": " + did + "."
+	}
+	return in.all(ctx, at, projects, h, said)
+}
+
+// all lets us into all projects of a group with a webhook. Webhooks of ours
+// further down would tell everything twice.
+func (in *installing) all(ctx context.Context, at target, projects []project, h hook, said string) error {
+	if said != "" {
+		in.Say(said)
+	}
+	removed, err := in.clearBelow(ctx, at.place, projects)
+	if err != nil {
+		return err
+	}
+	fresh := 0
+	for _, p := range projects {
+		f, err := in.letIn(ctx, p, h)
+		if err != nil {
+			return err
+		}
+		if f {
+			fresh++
+		}
+	}
+	if removed > 0 {
+		in.Say(fmt.Sprintf("%s of projects and groups below removed: they would tell everything twice.", count(removed, "webhook")))
+	}
+	switch {
+	case fresh > 0:
+		in.Say(fmt.Sprintf("%s of %s known now. Those that come later are known by their first push.", count(fresh, "project"), at.Path))
+	case said == "" && removed == 0:
+		in.Say(fmt.Sprintf("%s is installed already, with %s; nothing changed.", at.Path, count(len(projects), "project")))
+	}
+	return nil
+}
+
+// clearBelow removes our webhooks of the projects and of the groups between.
+// What is not open to us is left: those can be nobody's but another token's.
+func (in *installing) clearBelow(ctx context.Context, at place, projects []project) (removed int, err error) {
+	var below []place
+	groups := map[string]bool{}
+	for _, p := range projects {
+		below = append(below, projectPlace(p))
+		for group := range ancestors(p.Path) {
+			if strings.HasPrefix(group, at.Path+"/") && !groups[group] {
+				groups[group] = true
+				below = append(below, place{Kind: scopeGroup, Path: group})
+			}
+		}
+	}
+	for _, b := range below {
+		hooks, err := in.Forge.hooksAt(ctx, b)
+		if shut(err) {
+			continue
+		}
+		if err != nil {
+			return removed, err
+		}
+		for _, h := range in.Forge.ours(hooks) {
+			if b.ID == 0 {
+				b.ID = h.GroupID
+			}
+			if err := in.Forge.removeHook(ctx, b, h.ID); err != nil {
+				return removed, err
+			}
+			removed++
+		}
+	}
+	return removed, nil
+}
+
+// eachProject gives each project of a group its own webhook.
+func (in *installing) eachProject(ctx context.Context, at target, why string) error {
+	projects, err := in.Forge.projectsOf(ctx, at.place)
+	if err != nil {
+		return err
+	}
+	if len(projects) == 0 {
+		return fmt.Errorf("%s, and %s has no projects that @%s can see", why, at.Path, in.account.Username)
+	}
+	in.Say(fmt.Sprintf("%s, so each of the %s gets its own:", why, count(len(projects), "project")))
+	changed, failed := 0, 0
+	for n, p := range projects {
+		did, err := in.one(ctx, p)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, new(*undelivered)), errors.As(err, new(builder.Later)), errors.Is(err, builder.ErrUnavailable):
+			return err // the next would fare no better
+		default:
+			failed++
+			did = err.Error()
+		}
+		if did == "" {
+			continue
+		}
+		changed++
+		in.Say(fmt.Sprintf("  %d/%d %s: %s", n+1, len(projects), p.Path, did))
+	}
+	switch {
+	case failed > 0:
+		return fmt.Errorf("%s of %s could not be installed", count(failed, "project"), at.Path)
+	case changed == 0:
+		in.Say("  all of them are installed already; nothing changed.")
+	}
+	in.Say("Projects that come later are not known: run this again for them.")
+	return nil
+}
+
+func (in *installing) one(ctx context.Context, p project) (did string, err error) {
+	at := projectPlace(p)
+	hooks, err := in.Forge.hooksAt(ctx, at)
+	if shut(err) {
+		return "", in.tooLittle(ctx, at, err)
+	}
+	if err != nil {
+		return "", err
+	}
+	h, did, err := in.hang(ctx, at, hooks)
+	if err != nil {
+		return "", err
+	}
+	fresh, err := in.letIn(ctx, p, h)
+	if did == "" && fresh {
+		did = "the webhook was there"
+	}
+	return did, err
+}
+
+// watch makes projects known whose events we ask for.
+func (in *installing) watch(ctx context.Context, at target) error {
+	projects := []project{at.project}
+	if at.Kind == scopeGroup {
+		var err error
+		if projects, err = in.Forge.projectsOf(ctx, at.place); err != nil {
+			return err
+		}
+	}
+	role, err := in.Forge.roleIn(ctx, at.place, in.account.ID)
+	if err != nil {
+		return err
+	}
+	if role < roleDeveloper {
+		return in.needs(at.place, "Developer", role)
+	}
+	fresh := 0
+	for _, p := range projects {
+		f, err := in.letIn(ctx, p, hook{})
+		if err != nil {
+			return err
+		}
+		if f {
+			fresh++
+		}
+	}
+	if fresh == 0 {
+		in.Say(at.Path + " is known already; nothing changed.")
+		return nil
+	}
+	in.Say(fmt.Sprintf("%s of %s known now; no webhook is made, because events: poll has us ask for what happens.", count(fresh, "project"), at.Path))
+	if at.Kind == scopeGroup {
+		in.Say("Projects that come later are not known: run this again for them.")
+	}
+	return nil
+}
+
+// letIn tells the server that we were let into a project, unless it knows.
+// fresh: it is news. Without a webhook every letting in is another.
+func (in *installing) letIn(ctx context.Context, p project, by hook) (fresh bool, err error) {
+	repo := p.record(in.Forge.Config.Name)
+	if _, known := in.known[repo.Key()]; known {
+		return false, nil
+	}
+	how := strconv.Itoa(by.ID)
+	if by.ID == 0 {
+		how = "poll-" + strconv.FormatInt(in.Forge.Now().Unix(), 36)
+	}
+	receipt, err := in.Events.Append(ctx, builder.Event{
+		ID:   fmt.Sprintf("%s:installed-%s-%s", repo.Forge, repo.ID, how),
+		Kind: builder.Installation, Repository: repo, Actor: in.account.Username,
+	})
+	if err != nil {
+		return false, fmt.Errorf("tell the server of %s: %w", p.Path, err)
+	}
+	in.known[repo.Key()] = repo
+	return !receipt.Duplicate, nil
+}
+
+// tooLittle is the sentence for a project whose webhooks are not open to us.
+func (in *installing) tooLittle(ctx context.Context, at place, cause error) error {
+	role, err := in.Forge.roleIn(ctx, at, in.account.ID)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	return in.needs(at, "Maintainer", role)
+}
+
+func (in *installing) needs(at place, role string, have int) error {
+	return fmt.Errorf("@%s is %s of %s and needs the role %s to make webhooks; give it that at %s, or put another's token into the server file",
+		in.account.Username, orElse(have > 0, roleName(have), "no member"), at.Path, role, in.Forge.members(at))
+}
+
+// covering is a group with a webhook of ours.
+type covering struct {
+	place
+	hook hook
+}
+
+// aboveIt returns the nearest group above the place whose webhook is ours, as
+// far as we may see; nil where there is none.
+func (f *Forge) aboveIt(ctx context.Context, at place) (*covering, error) {
+	for path := range ancestors(at.Path) {
+		group := place{Kind: scopeGroup, Path: path}
+		hooks, err := f.hooksAt(ctx, group)
+		if shut(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if ours := f.ours(hooks); len(ours) > 0 {
+			group.ID = ours[0].GroupID
+			return &covering{group, ours[0]}, nil
+		}
+	}
+	return nil, nil
+}
