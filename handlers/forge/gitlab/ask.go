@@ -15,8 +15,6 @@ import (
 	"github.com/registry-build/registry-build/builder"
 )
 
-var errLater = errors.New("not built yet")
-
 const (
 	diffWait = 3 * time.Second // GitLab reads a new merge request's commits behind the scenes
 	diffSoon = 5 * time.Minute // and is done with it by then

@@ -2,7 +2,6 @@ package gitlab
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -179,7 +178,6 @@ func (f *Forge) refused(err error) error {
 		shape     *json.UnmarshalTypeError
 		authority x509.UnknownAuthorityError
 		hostname  x509.HostnameError
-		record    tls.RecordHeaderError
 	)
 	switch status := answeredWith(err); {
 	case errors.As(err, &unusable):
@@ -193,7 +191,7 @@ func (f *Forge) refused(err error) error {
 		}
 	case errors.As(err, &hostname):
 		return &Unusable{Message: fmt.Sprintf("the certificate of %s is for another name: %s", f.Config.URL, hostname), Mend: "write the address with the certificate's name", Err: err}
-	case errors.As(err, &record):
+	case errors.Is(err, http.ErrSchemeMismatch):
 		return &Unusable{Message: f.Config.URL + " does not speak https", Mend: "write the address with http://, or the port of https", Err: err}
 	case errors.As(err, &syntax), errors.As(err, &shape), status == http.StatusNotFound:
 		return f.noGitLab(err)

@@ -42,7 +42,8 @@ type Forge struct {
 	ledger *telling.Ledger
 	wire   *wire  // what api sends by
 	names  *names // of projects
-	api    *gitlab.Client
+	//lint:ignore SA1019 see connect
+	api *gitlab.Client
 }
 
 var (
