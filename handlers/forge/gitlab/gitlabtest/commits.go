@@ -20,15 +20,6 @@ func (p *Project) read(sha string) (gitserver.Commit, error) {
 	return c, err
 }
 
-// has reports whether a full SHA names a commit.
-func (p *Project) has(sha string) bool {
-	if len(sha) != 40 {
-		return false
-	}
-	_, err := p.read(sha)
-	return err == nil
-}
-
 // commitJSON is a commit as lists and branches carry it.
 func (p *Project) commitJSON(sha string) (object, error) {
 	c, err := p.read(sha)

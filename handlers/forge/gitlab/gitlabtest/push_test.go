@@ -89,8 +89,13 @@ func TestPushPayload(t *testing.T) {
 		do   func(*testing.T)
 		want func() []any // ref, before, after, checkout_sha, commits, total
 	}{
-		{"amended", func(t *testing.T) { next(t, gitlabtest.Push{Branch: "topic"}); next(t, gitlabtest.Push{Branch: "topic", Amend: true}) },
-			func() []any { return []any{"refs/heads/topic", "", w.project.Head("topic"), w.project.Head("topic"), 1, int64(1)} }},
+		{"amended", func(t *testing.T) {
+			next(t, gitlabtest.Push{Branch: "topic"})
+			next(t, gitlabtest.Push{Branch: "topic", Amend: true})
+		},
+			func() []any {
+				return []any{"refs/heads/topic", "", w.project.Head("topic"), w.project.Head("topic"), 1, int64(1)}
+			}},
 		{"branch of nothing new", func(t *testing.T) { must(0, w.project.SetRef("alice", "refs/heads/same", first))(t) },
 			func() []any { return []any{"refs/heads/same", zero, first, first, 0, int64(0)} }},
 		{"deleted", func(t *testing.T) { must(0, w.project.Delete("alice", "same"))(t) },
