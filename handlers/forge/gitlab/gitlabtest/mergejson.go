@@ -102,7 +102,7 @@ func (m *Merge) attributes() object {
 		"prepared_at": hookStamp(m.at), "milestone_id": nil, "state_id": stateID[m.state], "state": m.state, "merge_status": m.mergeStatus(),
 		"detailed_merge_status": m.detailedStatus(), "merge_commit_sha": orNull(m.mergeSHA), "merge_error": nil,
 		"merge_params": object{"force_remove_source_branch": "0"}, "merge_user_id": nil, "merge_when_pipeline_succeeds": false, "head_pipeline_id": nil,
-		"blocking_discussions_resolved": m.unresolved() == 0, "work_in_progress": m.draft(), "draft": m.draft(), "first_contribution": false,
+		"blocking_discussions_resolved": m.unresolved() == 0, "work_in_progress": m.draft(), "draft": m.draft(), "first_contribution": false, "system": false,
 		"time_estimate": 0, "time_change": 0, "total_time_spent": 0, "human_total_time_spent": nil, "human_time_change": nil, "human_time_estimate": nil,
 		"labels": []any{}, "url": m.web(), "source": from, "target": m.p.hookJSON(), "last_commit": nil,
 	}
