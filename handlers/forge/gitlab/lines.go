@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/xanzy/go-gitlab"
 
 	"github.com/registry-build/registry-build/builder"
-	"github.com/registry-build/registry-build/handlers/forge/markdown"
 	"github.com/registry-build/registry-build/handlers/forge/telling"
 )
 
@@ -245,9 +245,10 @@ func (l *lines) resolve(ctx context.Context, th thread, why string) error {
 	case len(d.Notes) == 0 || !d.Notes[0].Resolvable || d.Notes[0].Resolved:
 		return nil
 	}
-	why = markdown.NoQuickActions(marker(why) + "\n" + why)
-	if !slices.ContainsFunc(d.Notes, func(n *gitlab.Note) bool { return n.Body == why }) {
-		_, _, err := api.AddMergeRequestDiscussionNote(l.about.project, th.Pull, th.ID, &gitlab.AddMergeRequestDiscussionNoteOptions{Body: gitlab.Ptr(why)}, with(ctx))
+	mark := marker(why) // it may have been said, and then we fell
+	if !slices.ContainsFunc(d.Notes, func(n *gitlab.Note) bool { return strings.HasPrefix(n.Body, mark) }) {
+		_, _, err := api.AddMergeRequestDiscussionNote(l.about.project, th.Pull, th.ID,
+			&gitlab.AddMergeRequestDiscussionNoteOptions{Body: gitlab.Ptr(postable(mark + "\n\n" + why))}, with(ctx))
 		if err != nil {
 			return fmt.Errorf("answer in merge request %d: %w", th.Pull, err)
 		}

@@ -28,6 +28,7 @@ type trouble struct {
 	EndLine  int
 	Message  string
 	Problems []config.Diagnostic // of the build file, instead of Message
+	Refused  bool                // … as a whole
 	Excerpt  string
 	Output   string
 	Website  string // of the project
@@ -53,6 +54,7 @@ func troubleOf(r builder.Report, website string, buildURL func(string) string) *
 	if !ofBuildFile(r) {
 		return nil
 	}
+	t.Refused = len(r.Decision.Invalid) > 0
 	for _, d := range r.Decision.Invalid {
 		d.File = inTree(d.File)
 		t.Problems = append(t.Problems, d)
@@ -117,7 +119,7 @@ func marker(print string) string {
 
 // body is the note in Markdown, in which nothing that a build printed acts.
 func (t trouble) body() string {
-	parts := []string{t.marker() + "\n" + t.headline()}
+	parts := []string{t.marker(), t.headline()}
 	if len(t.Problems) > 0 {
 		parts = append(parts, t.problems())
 	} else {
@@ -142,7 +144,10 @@ func (t trouble) body() string {
 
 func (t trouble) headline() string {
 	if t.Image == "" {
-		return fmt.Sprintf("**%s has mistakes, so what they are about is not built** (commit %s):", markdown.Code(t.File), commitLink(t.Website, t.Commit))
+		if t.Refused {
+			return fmt.Sprintf("**%s has mistakes, so nothing is built** from commit %s:", markdown.Code(t.File), commitLink(t.Website, t.Commit))
+		}
+		return fmt.Sprintf("**%s asks for what cannot be built** from commit %s:", markdown.Code(t.File), commitLink(t.Website, t.Commit))
 	}
 	return fmt.Sprintf("**The build of %s fails here:** %s", markdown.Code(t.Image), markdown.Prose(firstOf(t.Message)))
 }

@@ -117,11 +117,12 @@ func (p *posting) postAll(ctx context.Context) error {
 // post sends the state to one pipeline. gone: it was deleted, takes no more
 // jobs, or is a fork's that does not let us in.
 func (p *posting) post(ctx context.Context, j *job) (gone bool, err error) {
+	o := p.options(j)
 	if !ended(p.state) {
 		ctx = repeatable(ctx) // the second is refused
 	} else {
 		if p.tried == p.said {
-			there, err := p.isThere(ctx, j)
+			there, err := p.isThere(ctx, j, func(s *gitlab.CommitStatus) bool { return saysSo(s, o) })
 			if err != nil || there {
 				return false, err
 			}
@@ -133,7 +134,6 @@ func (p *posting) post(ctx context.Context, j *job) (gone bool, err error) {
 			}
 		}
 	}
-	o := p.options(j)
 	made, _, err := p.forge.api.Commits.SetCommitStatus(j.Project, p.report.Commit, o, with(ctx))
 	switch code := answeredWith(err); {
 	case err == nil:
@@ -141,6 +141,10 @@ func (p *posting) post(ctx context.Context, j *job) (gone bool, err error) {
 		return false, nil
 	case code == http.StatusBadRequest && strings.Contains(err.Error(), "Cannot transition status"):
 		j.State, j.Said = p.state, p.said // it is there already, or further
+		if j.Pipeline == 0 {
+			_, err = p.isThere(ctx, j, func(s *gitlab.CommitStatus) bool { return !ended(s.Status) })
+			return false, err
+		}
 		return false, nil
 	case j.Pipeline != 0 && (code == http.StatusNotFound || code == http.StatusUnprocessableEntity):
 		return true, nil
@@ -176,12 +180,12 @@ func (p *posting) options(j *job) *gitlab.SetCommitStatusOptions {
 	return o
 }
 
-// isThere finds out whether an end that may have been posted has arrived: a
-// second one would be a second job.
-func (p *posting) isThere(ctx context.Context, j *job) (bool, error) {
-	want := p.options(j)
+// isThere finds out whether what may have been posted has arrived: a second end
+// would be a second job.
+func (p *posting) isThere(ctx context.Context, j *job, same func(*gitlab.CommitStatus) bool) (bool, error) {
+	name := markdown.Clip(p.report.Context, maxStatusText)
 	all, _, err := p.forge.api.Commits.GetCommitStatuses(j.Project, p.report.Commit, &gitlab.GetCommitStatusesOptions{
-		ListOptions: gitlab.ListOptions{PerPage: 100}, Name: want.Name,
+		ListOptions: gitlab.ListOptions{PerPage: 100}, Name: &name,
 	}, with(ctx))
 	if err != nil {
 		if code := answeredWith(err); code == http.StatusNotFound || code == http.StatusForbidden {
@@ -190,15 +194,17 @@ func (p *posting) isThere(ctx context.Context, j *job) (bool, error) {
 		return false, fmt.Errorf("statuses of %s: %w", p.report.Commit, err)
 	}
 	for _, s := range all {
-		if s.Name != *want.Name || s.Status != p.state || s.Description != *want.Description || want.TargetURL != nil && s.TargetURL != *want.TargetURL {
-			continue
-		}
-		if j.Pipeline == 0 && (j.Ref == "" || j.Ref == s.Ref) || j.Pipeline == s.PipelineId {
+		if s.Name == name && same(s) && (j.Pipeline == 0 && (j.Ref == "" || j.Ref == s.Ref) || j.Pipeline == s.PipelineId) {
 			j.Pipeline, j.State, j.Said = s.PipelineId, p.state, p.said
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// saysSo reports whether the status is what the options ask for.
+func saysSo(s *gitlab.CommitStatus, o *gitlab.SetCommitStatusOptions) bool {
+	return s.Status == string(o.State) && s.Description == *o.Description && (o.TargetURL == nil || s.TargetURL == *o.TargetURL)
 }
 
 // The states of a job that we use. What was left out or skipped is a success:

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/xanzy/go-gitlab"
-
-	"github.com/registry-build/registry-build/builder"
 )
 
 // shutOutFor is how long a fork that did not let us in is left alone.
@@ -40,8 +38,8 @@ func (p *posting) aim(ctx context.Context) error {
 	}
 	if head != nil {
 		for i, j := range p.told.Jobs {
-			if j.Project == head.Project && j.Pipeline == head.Pipeline {
-				p.head = i
+			if j.Project == head.Project && (j.Pipeline == head.Pipeline || j.Pipeline == 0) {
+				p.told.Jobs[i].Pipeline, p.head = head.Pipeline, i
 				return nil
 			}
 		}
@@ -154,5 +152,3 @@ func (f *Forge) isShutOut(ctx context.Context, project int) bool {
 func (f *Forge) shutOutKey(project int) string {
 	return f.ledger.Key("shutout/" + strconv.Itoa(project))
 }
-
-var _ builder.Reporter = (*Forge)(nil)
