@@ -16,3 +16,11 @@ type Watcher interface {
 	// may be commands, oldest first, each with the ID that its delivery has.
 	Comments(ctx context.Context, repo Repository, since time.Time) ([]Event, error)
 }
+
+// Looks remembers up to when a repository's comments were read. It is forgotten
+// when we are shut out of the repository.
+type Looks interface {
+	// Looked returns the zero time where they never were.
+	Looked(ctx context.Context, repoKey string) (time.Time, error)
+	SetLooked(ctx context.Context, repoKey string, at time.Time) error
+}

@@ -16,7 +16,8 @@ import (
 // the same id, if there is one, is dropped.
 //
 // The repository is known from then on as the event describes it. A pull
-// request, a merge queue and a build by hand move no accepted head.
+// request moves the accepted head of its own ref, which it has while it is
+// open; a merge queue and a build by hand move none.
 func (s *Store) Append(ctx context.Context, e builder.Event) (builder.Receipt, error) {
 	e.Seq, e.AcceptedAt = 0, time.Time{}
 	event, err := encode(e)
@@ -33,6 +34,8 @@ func (s *Store) Append(ctx context.Context, e builder.Event) (builder.Receipt, e
 		effect = "set"
 	case builder.BranchDeleted, builder.TagDeleted:
 		effect = "drop"
+	case builder.PullChanged, builder.PullClosed:
+		effect = pullEffect(e)
 	case builder.ImagePushed:
 		effect = "keep" // it says of the repository what a registration said long ago
 	}
@@ -45,6 +48,21 @@ func (s *Store) Append(ctx context.Context, e builder.Event) (builder.Receipt, e
 		return builder.Receipt{}, fmt.Errorf("append event %s: %w", e.ID, err)
 	}
 	return builder.Receipt{Seq: r.number(0), Duplicate: r.number(1) == 1}, nil
+}
+
+// pullEffect is what a pull request's event does to the accepted head of its
+// ref.
+func pullEffect(e builder.Event) string {
+	_, isPull := builder.ParsePullRef(e.Ref)
+	switch {
+	case !isPull || e.ByHand():
+		return ""
+	case e.Kind == builder.PullClosed:
+		return "drop"
+	case e.Commit == "":
+		return ""
+	}
+	return "set"
 }
 
 // aboutRef is the ref whose builds and approval decide the event: a pull

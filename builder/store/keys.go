@@ -20,6 +20,7 @@ package store
 //	{rb}:active                 zset REPO by when its last event was accepted (ms)
 //	{rb}:accepted:REPO          hash ref -> commit of the last accepted event
 //	{rb}:seeded                 set REPO whose heads were taken as accepted
+//	{rb}:looks                  hash REPO -> up to when its comments were read (ms)
 //	{rb}:paused:REPO            hash image -> who paused it; "" is all of them
 //	{rb}:approved:REPO          hash ref of an open pull request -> commit that may be built
 //
@@ -88,6 +89,7 @@ func headsKey(repo string) string        { return control + ":heads:" + repo }
 func activeKey() string                  { return control + ":active" }
 func latestKey(repo, ref string) string  { return control + ":latest:" + repo + ":" + ref }
 func memoKey(key string) string          { return control + ":memo:" + key }
+func looksKey() string                   { return control + ":looks" }
 func acceptedKey(repo string) string     { return control + ":accepted:" + repo }
 func eventKey(id string) string          { return control + ":event:" + id }
 func buildKey(id string) string          { return control + ":build:" + id }

@@ -62,7 +62,8 @@ func (s *Store) ActiveRepositories(ctx context.Context, since time.Time) ([]buil
 }
 
 // AcceptedHeads returns the commit of the last accepted event of each ref of
-// a repository, or where SeedHeads found it. Deleted refs are absent.
+// a repository, or where SeedHeads found it. Deleted refs and closed pull
+// requests are absent.
 func (s *Store) AcceptedHeads(ctx context.Context, repoKey string) (map[string]string, error) {
 	heads, err := s.client.HGetAll(ctx, acceptedKey(repoKey)).Result()
 	if err != nil {

@@ -100,20 +100,69 @@ func TestManyActiveRepositories(t *testing.T) {
 	}
 }
 
-// Only what moves a branch or a tag moves an accepted head.
+// Only what moves a branch, a tag or a pull request moves an accepted head, and
+// only its own.
 func TestAcceptedHeadsAreOfPushes(t *testing.T) {
 	s := storetest.New(t, store.Options{})
 	accept(t, s, pushed("e1", "a", "refs/heads/main", "c1"))
 	for i, kind := range []builder.EventKind{
-		builder.PullChanged, builder.PullClosed, builder.MergeQueued, builder.Requested, builder.Commanded, builder.Installation,
+		builder.MergeQueued, builder.Requested, builder.Commanded, builder.Installation, builder.PullChanged, builder.PullClosed,
 	} {
 		for _, ref := range []string{"refs/heads/main", "refs/heads/other", pull5} {
-			accept(t, s, builder.Event{ID: fmt.Sprint(i, ref), Kind: kind, Repository: repository("a"), Ref: ref, Commit: "c2"})
+			e := builder.Event{ID: fmt.Sprint(i, ref), Kind: kind, Repository: repository("a"), Ref: ref, Commit: "c2"}
+			if ref == pull5 && kind == builder.PullChanged {
+				e.Request = &builder.Request{}
+			}
+			accept(t, s, e)
 		}
 	}
 	if diff := cmp.Diff(map[string]string{"refs/heads/main": "c1"}, heads(t, s, "git:acme/a")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+// A pull request has an accepted head while it is open.
+func TestAcceptedHeadsOfPulls(t *testing.T) {
+	s := storetest.New(t, store.Options{})
+	for i, step := range []struct {
+		kind   builder.EventKind
+		commit string
+		want   map[string]string
+	}{
+		{builder.PullChanged, "c1", map[string]string{pull5: "c1"}},
+		{builder.PullChanged, "c2", map[string]string{pull5: "c2"}},
+		{builder.PullChanged, "", map[string]string{pull5: "c2"}},
+		{builder.PullClosed, "c2", map[string]string{}},
+		{builder.PullChanged, "c2", map[string]string{pull5: "c2"}},
+		{builder.PullClosed, "", map[string]string{}},
+	} {
+		accept(t, s, builder.Event{ID: fmt.Sprint(i), Kind: step.kind, Repository: repository("a"), Ref: pull5, Commit: step.commit})
+		if diff := cmp.Diff(step.want, heads(t, s, "git:acme/a")); diff != "" {
+			t.Errorf("after %d, %s (-want +got):\n%s", i, step.kind, diff)
+		}
+	}
+}
+
+// Comments are read from when we were let in, and again after we were shut out.
+func TestLooks(t *testing.T) {
+	s := storetest.New(t, store.Options{})
+	looked := func(want time.Time) {
+		t.Helper()
+		if got, err := s.Looked(ctx, "git:acme/a"); err != nil || !got.Equal(want) {
+			t.Errorf("looked %v, %v; want %v", got, err, want)
+		}
+	}
+	looked(time.Time{})
+	at := time.UnixMilli(1_700_000_000_123)
+	for range 2 {
+		if err := s.SetLooked(ctx, "git:acme/a", at); err != nil {
+			t.Fatal(err)
+		}
+		looked(at)
+		at = at.Add(-time.Hour)
+	}
+	decided(t, s, builder.Event{ID: "out", Kind: builder.Installation, Repository: repository("a"), Withdrawn: true}, builder.Decision{StopAll: "shut out"})
+	looked(time.Time{})
 }
 
 func TestSeedHeads(t *testing.T) {

@@ -229,6 +229,7 @@ local function withdraw(repo, reason, at, keep)
   register(repo, {})
   redis.call('SREM', RB .. ':seeded', repo)
   redis.call('ZREM', RB .. ':active', repo)
+  redis.call('HDEL', RB .. ':looks', repo)
 end
 
 -- held returns the state of the build if the worker's attempt holds it.
