@@ -20,10 +20,10 @@ const (
 	maxCommandLine = 1000     // bytes; what is longer is no command
 )
 
-// readCommand reads the command out of a comment's body, which it drops. It
+// ReadCommand reads the command out of a comment's body, which it drops. It
 // is false where there is none, or one of another bot's. What is ours and
 // cannot be understood is a command too: it is answered.
-func readCommand(c builder.Command) (builder.Command, bool) {
+func ReadCommand(c builder.Command) (builder.Command, bool) {
 	line, ok := firstLine(c.Body)
 	if !ok {
 		return builder.Command{}, false

@@ -92,7 +92,7 @@ func TestReadCommand(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			from.Body = tt.body
-			got, ok := readCommand(from)
+			got, ok := ReadCommand(from)
 			if tt.ok {
 				tt.want.Source, tt.want.Pull, tt.want.Comment = from.Source, from.Pull, from.Comment
 			}
@@ -102,7 +102,7 @@ func TestReadCommand(t *testing.T) {
 		})
 	}
 	from.Body = "/promote"
-	if got, ok := readCommand(from); !ok || got.Invalid == "" || got.Body != "" {
+	if got, ok := ReadCommand(from); !ok || got.Invalid == "" || got.Body != "" {
 		t.Errorf("a command that is not understood: %+v, %t", got, ok)
 	}
 }

@@ -100,7 +100,7 @@ func (in *intake) append(ctx context.Context, events []builder.Event) (outcome, 
 	outcome := outcomeDuplicate
 	for _, e := range events {
 		if e.Command != nil && e.Command.Source == builder.FromComment {
-			command, ok := readCommand(*e.Command)
+			command, ok := ReadCommand(*e.Command)
 			if !ok {
 				continue
 			}
