@@ -1,16 +1,14 @@
 package builder
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +16,7 @@ import (
 )
 
 // Heads is what is known of repositories' refs: where the last accepted
-// event of each says that it stands.
+// event of each says that it stands. Open pull requests are refs too (PullRef).
 type Heads interface {
 	// ActiveRepositories returns the repositories that had an event since then.
 	ActiveRepositories(ctx context.Context, since time.Time) ([]Repository, error)
@@ -51,28 +49,31 @@ const (
 	activeFor      = 30 * 24 * time.Hour // since its last event
 	onItsWay       = 30 * time.Second
 	laterAtMost    = 2 * time.Minute // one wait for a forge's limit
-	mergeQueueRefs = "refs/heads/gh-readonly-queue/"
 )
 
 // Reconciler finds what no event told us: it compares the refs of repositories
 // with the last accepted events, and makes the events that are missing. A
 // forge loses deliveries, and some it never makes: GitHub sends none at all
-// for a push of more than three tags.
+// for a push of more than three tags. Where there is a Watcher it does the same
+// for pull requests and comments, and can so stand for deliveries altogether.
 type Reconciler struct {
 	Heads  Heads
 	Refs   Refs
 	Events Events
 	Forges []string      // instances whose repositories are compared
 	Every  time.Duration // 0: 5 minutes
-	Grace  time.Duration // how long a delivery may be on its way; 0: 30 seconds
+	Grace  time.Duration // how long a delivery may be on its way; 0: 30 seconds, negative: there are none
+	Active time.Duration // repositories are compared that long after their last event; 0: 30 days, negative: for ever
 	Log    *slog.Logger
+
+	Watchers map[string]Watcher            // by instance: those whose pull requests and comments are looked for
+	Pulls    map[string]Forge              // by instance: say how a pull request has ended
+	Looks    Looks                         // nil: no comments are looked for
+	Read     func(Command) (Command, bool) // reads the command out of a comment, false where there is none; as Looks
 
 	mu   sync.Mutex
 	seen map[string]map[difference]time.Time // repository key -> since when
 }
-
-// difference is a ref that stands elsewhere than it is known to.
-type difference struct{ repo, ref, before, now string }
 
 // Run compares at once and then every Every, until ctx ends. Repositories with
 // differences are looked at again soon after, and what is still there then
@@ -96,29 +97,38 @@ func (r *Reconciler) Run(ctx context.Context) error {
 
 // grace is how long a difference may be there before it is taken for missed.
 func (r *Reconciler) grace() time.Duration {
-	if r.Grace > 0 {
-		return r.Grace
-	}
-	return onItsWay
+	return max(cmp.Or(r.Grace, onItsWay), 0)
 }
 
 // active returns the repositories that are compared.
 func (r *Reconciler) active(ctx context.Context) []Repository {
-	repos, err := r.Heads.ActiveRepositories(ctx, time.Now().Add(-activeFor))
+	var since time.Time
+	if r.Active >= 0 {
+		since = time.Now().Add(-cmp.Or(r.Active, activeFor))
+	}
+	repos, err := r.Heads.ActiveRepositories(ctx, since)
 	if err != nil && ctx.Err() == nil {
 		r.Log.Error("reconciliation", "err", err)
 	}
 	return slices.DeleteFunc(repos, func(repo Repository) bool { return !slices.Contains(r.Forges, repo.Forge) })
 }
 
-// Seed takes the repository's refs as they are for known, when we were let in
-// just now, so that nothing is built for what was there before.
+// Seed takes the repository's refs and pull requests as they are for known, and
+// its comments for read, when we were let in just now, so that nothing is built
+// for what was there before.
 func (r *Reconciler) Seed(ctx context.Context, repo Repository) error {
 	refs, err := r.refs(ctx, repo)
 	if err != nil {
 		return err
 	}
-	_, err = r.Heads.SeedHeads(ctx, repo.Key(), refs)
+	pulls, err := r.openPulls(ctx, repo)
+	if err != nil {
+		return err
+	}
+	if _, err := r.Heads.SeedHeads(ctx, repo.Key(), seeds(refs, pulls)); err != nil {
+		return err
+	}
+	_, _, err = r.lastLook(ctx, repo, time.Now())
 	return err
 }
 
@@ -179,55 +189,54 @@ func (r *Reconciler) reconcile(ctx context.Context, repo Repository) error {
 	if err != nil {
 		return err
 	}
-	// Also without a difference: whatever moves from here on is news.
-	if first, err := r.Heads.SeedHeads(ctx, repo.Key(), refs); first || err != nil {
+	pulls, err := r.openPulls(ctx, repo)
+	if err != nil {
 		return err
 	}
+	// Also without a difference: whatever moves from here on is news.
+	first, err := r.Heads.SeedHeads(ctx, repo.Key(), seeds(refs, pulls))
+	if err != nil {
+		return err
+	}
+	if !first {
+		if err := r.compare(ctx, repo, refs, pulls); err != nil {
+			return err
+		}
+	}
+	return r.comments(ctx, repo)
+}
+
+// compare makes the events of the refs and pull requests that moved unseen.
+func (r *Reconciler) compare(ctx context.Context, repo Repository, refs map[string]string, pulls openPulls) error {
 	heads, err := r.Heads.AcceptedHeads(ctx, repo.Key())
 	if err != nil {
 		return err
 	}
-	for _, d := range r.ripe(repo, differences(repo, heads, refs)) {
-		if err := r.accept(ctx, repo, d); err != nil {
+	differ := append(differences(repo, heads, refs), pullDifferences(repo, heads, pulls)...)
+	for _, d := range r.ripe(repo, differ) {
+		e := missedEvent(repo, d)
+		if number, isPull := ParsePullRef(d.ref); isPull {
+			if missed, err := r.missedPull(ctx, &e, number, pulls); !missed || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		if err := r.accept(ctx, e, d); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// ripe returns the differences that have been there long enough, and
-// remembers the others.
-func (r *Reconciler) ripe(repo Repository, differ []difference) (ripe []difference) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := time.Now()
-	still := map[difference]time.Time{}
-	for _, d := range differ {
-		since, known := r.seen[repo.Key()][d]
-		switch {
-		case !known:
-			still[d] = now
-		case now.Sub(since) < r.grace():
-			still[d] = since
-		default:
-			ripe = append(ripe, d)
-		}
-	}
-	if r.seen == nil {
-		r.seen = map[string]map[difference]time.Time{}
-	}
-	if delete(r.seen, repo.Key()); len(still) > 0 {
-		r.seen[repo.Key()] = still
-	}
-	return ripe
-}
-
-// accept makes the event of one ref that moved unseen.
-func (r *Reconciler) accept(ctx context.Context, repo Repository, d difference) error {
+// accept accepts the event of one ref that moved unseen.
+func (r *Reconciler) accept(ctx context.Context, e Event, d difference) error {
+	repo := e.Repository
 	// A ref that goes back and forth makes the same move twice. The second
 	// time its name is known already, so there is a next one.
 	for _, again := range []string{"", "-" + strconv.FormatInt(time.Now().Unix(), 36)} {
-		e := missedEvent(repo, d, again)
+		e.ID = missedID(repo, d, again)
 		receipt, err := r.Events.Append(ctx, e)
 		if err != nil {
 			return fmt.Errorf("event %s: %w", e.ID, err)
@@ -253,54 +262,6 @@ func (r *Reconciler) refs(ctx context.Context, repo Repository) (map[string]stri
 	refs = maps.Clone(refs)
 	maps.DeleteFunc(refs, func(ref, _ string) bool { return !pushed(ref) })
 	return refs, nil
-}
-
-// pushed reports whether people push the ref, and its events are pushes.
-func pushed(ref string) bool {
-	if strings.HasPrefix(ref, mergeQueueRefs) {
-		return false // the queue's own, told as MergeQueued
-	}
-	return strings.HasPrefix(ref, "refs/heads/") || strings.HasPrefix(ref, "refs/tags/")
-}
-
-// differences lists the refs that stand elsewhere, in order.
-func differences(repo Repository, heads, refs map[string]string) []difference {
-	names := slices.Collect(maps.Keys(refs))
-	for ref := range heads {
-		if _, there := refs[ref]; !there && pushed(ref) {
-			names = append(names, ref)
-		}
-	}
-	slices.Sort(names)
-	var differ []difference
-	for _, ref := range names {
-		if heads[ref] != refs[ref] {
-			differ = append(differ, difference{repo: repo.Key(), ref: ref, before: heads[ref], now: refs[ref]})
-		}
-	}
-	return differ
-}
-
-// missedEvent is what a push would have told. Its ID repeats for the same
-// move, so that several processes make it once.
-func missedEvent(repo Repository, d difference, again string) Event {
-	sum := sha256.Sum256([]byte(strings.Join([]string{d.repo, d.ref, d.before, d.now}, "\n")))
-	e := Event{
-		ID:         fmt.Sprintf("%s:missed-%s%s:%s", repo.Forge, hex.EncodeToString(sum[:8]), again, d.ref),
-		Repository: repo, Ref: d.ref, Before: d.before, Commit: d.now,
-	}
-	tag, gone := strings.HasPrefix(d.ref, "refs/tags/"), d.now == ""
-	switch {
-	case tag && gone:
-		e.Kind = TagDeleted
-	case tag:
-		e.Kind = TagPushed
-	case gone:
-		e.Kind = BranchDeleted
-	default:
-		e.Kind = BranchPushed
-	}
-	return e
 }
 
 // wakeAfter waits; false when ctx ends first.
