@@ -58,7 +58,7 @@ func Import(name string, data []byte) (*Result, error) {
 		return nil, config.Diagnostics{{File: name, Message: fmt.Sprintf("the build file would have %d bytes, and %d (256 KiB) are the most; import the image repositories one by one", len(text), maxFile)}}
 	}
 	if _, problems := config.ParseBuildFile(config.BuildFileName, text); len(problems) > 0 {
-		return nil, fmt.Errorf("the build file made of %s is not valid, which is a mistake of this program: %w", name, problems)
+		return nil, fmt.Errorf("the build file made of %s is not valid, which is a mistake of this program: %v", name, problems)
 	}
 	return &Result{Service: service.title, File: text, Rules: d.builds(), Unmapped: d.unmapped}, nil
 }
