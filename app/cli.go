@@ -92,7 +92,7 @@ func newRoot(s streams) *cobra.Command {
 		upCommand(s), serveCommand(s),
 		buildCommand(s), validateCommand(s), importCommand(s),
 		buildsCommand(s), logsCommand(s), cancelCommand(s), deleteCommand(s), triggersCommand(s), statusCommand(s),
-		credentialsCommand(s), tokenCommand(s), githubCommand(s), doctorCommand(s),
+		credentialsCommand(s), tokenCommand(s), githubCommand(s), gitlabCommand(s), doctorCommand(s),
 	)
 	return root
 }

@@ -24,10 +24,11 @@ func doctorCommand(s streams) *cobra.Command {
 		Short: "Look at everything that the server needs, and say what to mend",
 		Long: `Looks at the server file, the programs that are needed, the data folder and its
 disk, the credentials that the server file names, the running server, Redis,
-BuildKit, the registry and the GitHub App (key, clock, permissions, events,
-webhook and its last deliveries, installations), and says what to mend. The exit
-status is 1 when there is something. Run it on the server's machine, with the
-server's flags.`,
+BuildKit, the registry, the GitHub App (key, clock, permissions, events, webhook
+and its last deliveries, installations) and the GitLab servers (token, role in
+each project, webhooks and their last deliveries), and says what to mend. The
+exit status is 1 when there is something. Run it on the server's machine, with
+the server's flags.`,
 		Args: exactly(),
 	}
 	f.add(c)
@@ -44,11 +45,13 @@ server's flags.`,
 		well := say(s.out, p.installation(c.Context()))
 		ctx, done := context.WithTimeout(c.Context(), doctorLimit)
 		defer done()
-		if _, err := p.app.Identities.Identity(ctx); errors.Is(err, builder.ErrNotFound) {
-			fmt.Fprintln(s.out, "-     no GitHub App; `registry-build github setup` creates one")
-		} else {
+		switch _, err := p.app.Identities.Identity(ctx); {
+		case !errors.Is(err, builder.ErrNotFound):
 			well = say(s.out, p.app.Doctor(ctx, m, p.url)) && well
+		case len(p.cfg.GitLab) == 0: // else nothing is missed
+			fmt.Fprintln(s.out, "-     no GitHub App; `registry-build github setup` creates one")
 		}
+		well = say(s.out, p.gitlabs(c.Context())) && well
 		if !well {
 			return errSilent
 		}

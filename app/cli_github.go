@@ -71,6 +71,8 @@ type premises struct {
 	url   string // "" where it never ran
 	links links
 	app   *github.App
+
+	store *credential.Store
 }
 
 // openPremises opens what `up` or `serve` with the same flags would use.
@@ -91,7 +93,7 @@ func openPremises(f *serverFlags) (*premises, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &premises{cfg: cfg, dir: dir, url: cfg.URL}
+	p := &premises{cfg: cfg, dir: dir, url: cfg.URL, store: credentials}
 	if kept, err := os.ReadFile(dir.path("url")); err == nil {
 		p.url = firstOf(p.url, strings.TrimSpace(string(kept)))
 	}

@@ -31,7 +31,7 @@ type checkup struct {
 }
 
 // Doctor looks at the token, our part in each project, and the webhooks.
-// projects are those that the server knows.
+// projects are those that the server knows; nil where that could not be asked.
 func (f *Forge) Doctor(ctx context.Context, projects []builder.Repository) []forge.Finding {
 	account, err := f.Check(ctx)
 	if err != nil {
@@ -52,7 +52,9 @@ func (f *Forge) Doctor(ctx context.Context, projects []builder.Repository) []for
 	} else if why := f.Reachable(); why != "" {
 		c.mend("deliveries cannot arrive", why)
 	}
-	c.projects(ctx, projects)
+	if projects != nil {
+		c.projects(ctx, projects)
+	}
 	return c.found
 }
 

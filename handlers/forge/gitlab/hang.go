@@ -22,6 +22,7 @@ func (u *undelivered) Error() string { return u.what + "; " + u.mend }
 func (in *installing) hang(ctx context.Context, at place, hooks []hook) (h hook, did string, err error) {
 	f := in.Forge
 	ours := f.ours(hooks)
+	defer func() { in.changed = in.changed || did != "" }()
 	if len(ours) == 0 {
 		return in.hangNew(ctx, at)
 	}

@@ -26,6 +26,7 @@ type Installer struct {
 type installing struct {
 	*Installer
 	account Account
+	changed bool
 	known   map[string]builder.Repository // that the server knows, by key
 }
 
@@ -33,21 +34,22 @@ type installing struct {
 // of the groups below it, now and (where GitLab sells webhooks of groups, and
 // we own this one) those to come. Doing it twice changes nothing. Its errors
 // are sentences for the operator.
-func (i *Installer) Install(ctx context.Context, name string) error {
+func (i *Installer) Install(ctx context.Context, name string) (changed bool, err error) {
 	in, at, err := i.begin(ctx, name)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if i.Forge.Config.Events == config.ByPoll {
-		return in.watch(ctx, at)
+	switch why := i.Forge.Reachable(); {
+	case i.Forge.Config.Events == config.ByPoll:
+		err = in.watch(ctx, at)
+	case why != "":
+		err = errors.New(why)
+	case at.Kind == scopeProject:
+		err = in.project(ctx, at)
+	default:
+		err = in.group(ctx, at)
 	}
-	if why := i.Forge.Reachable(); why != "" {
-		return errors.New(why)
-	}
-	if at.Kind == scopeProject {
-		return in.project(ctx, at)
-	}
-	return in.group(ctx, at)
+	return in.changed, err
 }
 
 // begin looks who we are and finds the project or group.
@@ -346,6 +348,7 @@ func (in *installing) letIn(ctx context.Context, p project, by hook) (fresh bool
 		return false, fmt.Errorf("tell the server of %s: %w", p.Path, err)
 	}
 	in.known[repo.Key()] = repo
+	in.changed = in.changed || !receipt.Duplicate
 	return !receipt.Duplicate, nil
 }
 
