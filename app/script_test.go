@@ -14,6 +14,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder/trigger/kubernetes/kubetest"
 	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
+	"github.com/registry-build/registry-build/handlers/forge/gitlab/gitlabtest"
 )
 
 // The test binary is the program, also when git runs it as a hook.
@@ -69,6 +70,7 @@ func TestScript(t *testing.T) {
 			"cluster": cmdCluster,
 			// A GitHub of its own: github_test.go.
 			"github": cmdGitHub,
+			"gitlab": cmdGitLab,
 		},
 	})
 }
@@ -83,7 +85,8 @@ type story struct {
 	gate      *http.Server
 	open      atomic.Bool // the gate
 	github    *githubtest.Server
-	slug      string // of the app there
+	gitlab    map[string]*gitlabtest.Server // by the name that the story gives them
+	slug      string                        // of the app there
 	installed *githubtest.Installation
 	cluster   *kubetest.Cluster
 	kubelet   *kubetest.Kubelet

@@ -12,6 +12,7 @@ import (
 const (
 	maxCommandText = 200 // characters of the line that are kept for the answer
 	fewestNear     = 5   // letters of a command that a misspelt word is taken for
+	commandPrefix  = "rb"
 )
 
 var (
@@ -25,6 +26,7 @@ var (
 // comments. A command that is ours and cannot be understood has Invalid, which
 // tells in one sentence of Markdown what to write instead. Small and capital
 // letters of the command's word are the same, since telephones capitalise.
+// Every command may stand behind /rb, where the forge takes the word itself.
 func ParseCommand(line string) (Command, bool) {
 	line = strings.TrimSpace(line)
 	words := strings.Fields(line)
@@ -37,6 +39,13 @@ func ParseCommand(line string) (Command, bool) {
 		return Command{}, false
 	}
 	c := Command{Text: clip(line, maxCommandText)}
+	addressed := word == commandPrefix
+	if addressed {
+		if words = words[1:]; len(words) == 0 {
+			words = []string{string(CommandHelp)}
+		}
+		word = strings.TrimPrefix(strings.ToLower(words[0]), "/")
+	}
 	for _, u := range Commands() {
 		if word == string(u.Name) {
 			c.Name = u.Name
@@ -45,7 +54,11 @@ func ParseCommand(line string) (Command, bool) {
 		}
 	}
 	near, ok := nearestCommand(word)
-	if !ok {
+	switch {
+	case !ok && addressed:
+		c.Invalid = fmt.Sprintf("There is no command %s; `/%s help` shows all.", quote(words[0]), commandPrefix)
+		return c, true
+	case !ok:
 		return Command{}, false
 	}
 	c.Invalid = fmt.Sprintf("There is no command %s; did you mean %s, like %s?", quote(words[0]), quote(near.Form), quote(near.Example))

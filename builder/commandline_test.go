@@ -77,6 +77,23 @@ func TestWordsOfOthersAreNoCommands(t *testing.T) {
 	}
 }
 
+func TestCommandsBehindOurName(t *testing.T) {
+	for line, want := range map[string]Command{
+		"/rb status":             {Name: CommandStatus},
+		"/RB /status":            {Name: CommandStatus},
+		"/rb promote api v1":     {Name: CommandPromote, Image: "api", Tag: "v1"},
+		"/rb":                    {Name: CommandHelp},
+		"/rb biuld":              {Invalid: "There is no command `biuld`; did you mean `/build [image] [--ref REF] [no-cache]`, like `/build api no-cache`?"},
+		"/rb make me a sandwich": {Invalid: "There is no command `make`; `/rb help` shows all."},
+	} {
+		want.Text = line
+		got, ok := ParseCommand(line)
+		if diff := cmp.Diff(want, got); diff != "" || !ok {
+			t.Errorf("%s: ours %v (-want +got):\n%s", line, ok, diff)
+		}
+	}
+}
+
 // What the table shows people is what is understood.
 func TestEveryExampleIsACommand(t *testing.T) {
 	for _, u := range Commands() {

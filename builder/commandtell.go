@@ -15,7 +15,8 @@ func helpText() string {
 	for _, u := range Commands() {
 		rows = append(rows, []string{quote(u.Form), u.Text, u.Who()})
 	}
-	return "Write one of these as the first line of a comment:\n\n" + table([]string{"command", "what it does", "for"}, rows)
+	return "Write one of these as the first line of a comment:\n\n" + table([]string{"command", "what it does", "for"}, rows) +
+		"\n\nEach may stand behind `/rb`, too: GitLab takes `/status` and `/promote` for its own, and leaves us `/rb status` and `/rb promote`."
 }
 
 // status shows the newest build of each image.
