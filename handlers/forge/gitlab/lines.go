@@ -41,7 +41,7 @@ type thread struct {
 // which is resolved when it is mended, or as a comment on the commit where
 // there is no merge request.
 func (f *Forge) reportLines(ctx context.Context, r builder.Report) error {
-	if !r.Newest || r.Run != nil || !telling.Ended(r) {
+	if !r.Newest || r.Run != nil {
 		return nil
 	}
 	t := troubleOf(r, f.website(r.Repository), f.BuildURL)
