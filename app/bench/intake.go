@@ -3,12 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -30,11 +27,21 @@ const (
 	intakeP99         = 25 * time.Millisecond
 )
 
-// measureIntake measures how fast signed webhooks are accepted: checked,
-// de-duplicated and on disk, against the least that anybody could do. GitHub's
-// API is away meanwhile, so that nothing but acceptance is measured.
+// sender is a forge's way to send a push.
+type sender struct {
+	forge  string
+	body   []byte
+	proved http.Header               // what all deliveries have
+	number func(http.Header, string) // makes one delivery of its own
+}
+
+// measureIntake measures how fast proved webhooks are accepted: checked,
+// de-duplicated and on disk, against the least that anybody could do. The
+// forges' APIs are away meanwhile, so that nothing but acceptance is measured.
 func measureIntake(ctx context.Context, in *installation, rounds int) (rows []row, err error) {
-	ours, err := in.beside(ctx, "intake", githubSettings(awayFromHere, awayFromHere))
+	settings := githubSettings(awayFromHere, awayFromHere) +
+		fmt.Sprintf("  gitlab:\n    - {name: gitlab, url: %q, token: glpat-0, secrets: [%q]}\n", awayFromHere, intakeSecret)
+	ours, err := in.beside(ctx, "intake", settings)
 	if err != nil {
 		return nil, err
 	}
@@ -45,25 +52,35 @@ func measureIntake(ctx context.Context, in *installation, rounds int) (rows []ro
 	}
 	defer other.stop()
 
-	body := pushPayload()
-	fmt.Printf("intake: signed push webhooks of %d bytes over %d connections\n", len(body), intakeConnections)
-	accepted := row{name: "webhook_vs_bare", least: 0.7, note: "time for each accepted webhook"}
-	slowest := row{name: "webhook_p99_ms", most: intakeP99, note: "the slowest hundredth of them, at most 25 ms"}
-	for round := range rounds + 1 {
-		var a, b load
-		err := takeTurns(round,
-			func() (err error) { a, err = deliver(ctx, ours.URL+"/hooks/github", body); return err },
-			func() (err error) { b, err = deliver(ctx, other.url, body); return err })
-		if err != nil {
-			return nil, err
+	for _, s := range []struct {
+		sender
+		row, p99 row
+	}{
+		{fromGitHub(), row{name: "webhook_vs_bare", least: 0.7, note: "time for each accepted webhook"},
+			row{name: "webhook_p99_ms", most: intakeP99, note: "the slowest hundredth of them, at most 25 ms"}},
+		{fromGitLab(), row{name: "gitlab_webhook_vs_bare", least: 0.7, note: "the same for GitLab's"}, row{}},
+	} {
+		fmt.Printf("intake: push webhooks of %s of %d bytes over %d connections\n", s.forge, len(s.body), intakeConnections)
+		for round := range rounds + 1 {
+			var a, b load
+			err := takeTurns(round,
+				func() (err error) { a, err = deliver(ctx, ours.URL+"/hooks/"+s.forge, s.sender); return err },
+				func() (err error) { b, err = deliver(ctx, other.url, s.sender); return err })
+			if err != nil {
+				return nil, err
+			}
+			fmt.Printf("  round %d: ours %.0f/s p99 %s  bare %.0f/s p99 %s%s\n", round, a.rate(), milliseconds(a.p99), b.rate(), milliseconds(b.p99), warmUp(round))
+			if round > 0 {
+				s.row.add(0, a.each(), b.each())
+				s.p99.add(0, a.p99, b.p99)
+			}
 		}
-		fmt.Printf("  round %d: ours %.0f/s p99 %s  bare %.0f/s p99 %s%s\n", round, a.rate(), milliseconds(a.p99), b.rate(), milliseconds(b.p99), warmUp(round))
-		if round > 0 {
-			accepted.add(0, a.each(), b.each())
-			slowest.add(0, a.p99, b.p99)
+		rows = append(rows, s.row)
+		if s.p99.name != "" {
+			rows = append(rows, s.p99)
 		}
 	}
-	return []row{accepted, slowest}, nil
+	return rows, nil
 }
 
 // awayFromHere is an address where nobody answers.
@@ -107,11 +124,10 @@ func (l load) each() time.Duration { return l.took / time.Duration(max(l.count, 
 
 // deliver sends as many webhooks as are accepted in a turn, each its own
 // delivery.
-func deliver(ctx context.Context, address string, body []byte) (load, error) {
+func deliver(ctx context.Context, address string, s sender) (load, error) {
 	transport := &http.Transport{MaxIdleConnsPerHost: intakeConnections}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
-	signature := sign(body)
 	began := time.Now()
 	var mu sync.Mutex
 	var all []time.Duration
@@ -121,7 +137,7 @@ func deliver(ctx context.Context, address string, body []byte) (load, error) {
 			var own []time.Duration
 			for n := 0; time.Since(began) < intakeTurn; n++ {
 				sent := time.Now()
-				if err := post(ctx, client, address, body, signature, fmt.Sprintf("%d-%d-%d", began.UnixNano(), c, n)); err != nil {
+				if err := s.post(ctx, client, address, fmt.Sprintf("%d-%d-%d", began.UnixNano(), c, n)); err != nil {
 					return err
 				}
 				own = append(own, time.Since(sent))
@@ -141,21 +157,13 @@ func deliver(ctx context.Context, address string, body []byte) (load, error) {
 	return l, err
 }
 
-func sign(body []byte) string {
-	mac := hmac.New(sha256.New, []byte(intakeSecret))
-	mac.Write(body)
-	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
-}
-
-func post(ctx context.Context, client *http.Client, address string, body []byte, signature, delivery string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+func (s sender) post(ctx context.Context, client *http.Client, address, delivery string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(s.body))
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-GitHub-Event", "push")
-	req.Header.Set("X-GitHub-Delivery", delivery)
-	req.Header.Set("X-Hub-Signature-256", signature)
+	req.Header = s.proved.Clone()
+	s.number(req.Header, delivery)
 	resp, err := client.Do(req)
 	if err != nil {
 		return err
@@ -166,23 +174,4 @@ func post(ctx context.Context, client *http.Client, address string, body []byte,
 		err = fmt.Errorf("%s answered %s: %s", address, resp.Status, answer)
 	}
 	return err
-}
-
-// pushPayload is a push of one commit as GitHub sends it, which is mostly
-// addresses: about 7 kB.
-func pushPayload() []byte {
-	const commit = "6113728f27ae82c7b1a177c8d03f9e96e0adf246"
-	repository := `"id":1296269,"node_id":"MDEwOlJlcG9zaXRvcnkxMjk2MjY5","name":"shop","full_name":"acme/shop","private":true,` +
-		`"owner":{"name":"acme","email":null,"login":"acme","id":6752317,"node_id":"MDQ6VXNlcjY3NTIzMTc=","type":"Organization","site_admin":false},` +
-		`"html_url":"https://github.com/acme/shop","description":"a shop","fork":false,"default_branch":"main"`
-	for i := range 60 {
-		repository += fmt.Sprintf(`,"address_%d_url":"https://api.github.com/repos/acme/shop/something/%d{/more}"`, i, i)
-	}
-	one := fmt.Sprintf(`{"id":%q,"tree_id":"f9d2a07e9488b91af2641b26b9407fe22a451433","distinct":true,"message":"Update README.md","timestamp":"2026-11-21T15:20:30Z",`+
-		`"url":"https://github.com/acme/shop/commit/%s","author":{"name":"Ada","email":"ada@example.com","username":"ada"},`+
-		`"committer":{"name":"Ada","email":"ada@example.com","username":"ada"},"added":[],"removed":[],"modified":["README.md"]}`, commit, commit)
-	return fmt.Appendf(nil, `{"ref":"refs/heads/main","before":"0000000000000000000000000000000000000000","after":%q,"created":false,"deleted":false,"forced":false,`+
-		`"base_ref":null,"compare":"https://github.com/acme/shop/compare/main","commits":[%s],"head_commit":%s,"repository":{%s},`+
-		`"pusher":{"name":"ada","email":"ada@example.com"},"sender":{"login":"ada","id":21031067,"type":"User","site_admin":false},"installation":{"id":5,"node_id":"MDM"}}`,
-		commit, one, one, repository)
 }
