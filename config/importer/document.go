@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -157,6 +158,11 @@ func (s *section) has(name string) bool {
 	return false
 }
 
+// hasUnread reports whether one of the keys is still to be read.
+func (s *section) hasUnread(names []string) bool {
+	return slices.ContainsFunc(s.left(), func(e *entry) bool { return slices.Contains(names, e.name) })
+}
+
 // left are the keys that nobody has read.
 func (s *section) left() []*entry {
 	var out []*entry
@@ -176,10 +182,14 @@ func list(n *yaml.Node) []*yaml.Node {
 		return nil
 	case n.Kind == yaml.SequenceNode:
 		return n.Content
-	case n.Kind == yaml.MappingNode && len(n.Content) == 2 && n.Content[1].Kind == yaml.SequenceNode:
+	case wrapsList(n):
 		return n.Content[1].Content
 	}
 	return []*yaml.Node{n}
+}
+
+func wrapsList(n *yaml.Node) bool {
+	return n.Kind == yaml.MappingNode && len(n.Content) == 2 && n.Content[1].Kind == yaml.SequenceNode
 }
 
 // text returns a scalar; false for anything else, and for nothing.

@@ -118,8 +118,11 @@ func (d *draft) builds() int {
 // nothing is the error for rules of which none can be said here.
 func (d *draft) nothing() error {
 	var problems config.Diagnostics
-	for _, n := range d.unmapped {
+	for _, n := range d.unmapped[:min(len(d.unmapped), maxNotes)] {
 		problems = append(problems, config.Diagnostic{File: d.file, Line: n.Line, Col: 1, Message: n.Text})
+	}
+	if d.count == 0 && len(problems) > 0 {
+		return problems
 	}
 	return append(problems, config.Diagnostic{File: d.file, Message: fmt.Sprintf("none of its %s build rules can be said in a build file", d.service.title)})
 }

@@ -196,3 +196,46 @@ func FuzzImport(f *testing.F) {
 		}
 	})
 }
+
+// A description that is far too large is cut in time, and tells so.
+func TestImportOfTooMuch(t *testing.T) {
+	rule := func(i int) string {
+		return fmt.Sprintf("  - {Trigger: branch, Branch: b%d, TagRule: {Ref: true}}\n", i)
+	}
+	var many strings.Builder
+	many.WriteString("service: tcr\nrules:\n")
+	for i := range 150 {
+		many.WriteString(rule(i))
+	}
+	r, err := Import("rules.yml", []byte(many.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Rules != maxRules || len(r.Unmapped) != 50 || r.Unmapped[0].Line != 103 {
+		t.Errorf("%d rules, %d notes, the first %v", r.Rules, len(r.Unmapped), r.Unmapped[0])
+	}
+	var args, tags []string
+	for i := range 200 {
+		args = append(args, fmt.Sprintf("A%d=1", i))
+		tags = append(tags, fmt.Sprintf("t%d", i))
+	}
+	r, err = Import("rules.yml", fmt.Appendf(nil, "{PushType: GIT_TAG, PushName: v1, ImageTags: [%s], BuildArgs: [%s]}", strings.Join(tags, ", "), strings.Join(args, ", ")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []Note{{1, "rule 1: 180 build arguments are left out: 20 are the most"}, {1, "rule 1: 100 tags are left out: 100 are the most"}}; !cmp.Equal(want, r.Unmapped) {
+		t.Error(cmp.Diff(want, r.Unmapped))
+	}
+	if _, err := Import("rules.yml", []byte(strings.Repeat("#\n", maxSource))); err == nil || !strings.Contains(err.Error(), "1 MiB") {
+		t.Errorf("1 MiB too much: %v", err)
+	}
+	long := strings.Repeat("x", 4000)
+	many.Reset()
+	many.WriteString("rules:\n")
+	for i := range 60 {
+		fmt.Fprintf(&many, "  - {Trigger: branch, Branch: b%d, TagRule: {Ref: true}, BuildArgs: {A: %s%d, B: %s}}\n", i, long, i, long)
+	}
+	if _, err := Import("rules.yml", []byte(many.String())); err == nil || !strings.Contains(err.Error(), "one by one") {
+		t.Errorf("a build file of more than 256 KiB: %v", err)
+	}
+}

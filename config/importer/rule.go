@@ -77,50 +77,50 @@ var secretName = regexp.MustCompile(`(?i)(^|_)(password|passwd|pwd|secret|token|
 // args reads build arguments: a mapping, or a list of NAME=VALUE or of
 // {Key, Value}. Values are the service's, without variables.
 func (d *draft) args(r *rule, n *yaml.Node) {
-	add := func(line int, name, value string) {
-		if secretName.MatchString(name) {
-			d.note(line, "the build argument %s looks like a secret, and its value is not written: a build file is read by everybody who reads the repository; keep it with `registry-build credentials set`, and name it in secrets", name)
-			r.comment("TODO: the argument %s is left out: a secret does not belong here, but in secrets: [{id: …, credential: …}].", name)
+	switch {
+	case n == nil:
+	case n.Kind == yaml.SequenceNode || wrapsList(n):
+		for _, e := range list(n) {
+			if name, value, ok := keyValue(e); ok {
+				d.arg(r, e.Line, name, value)
+				continue
+			}
+			d.args(r, e)
+		}
+	case n.Kind == yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			value, ok := argValue(n.Content[i+1])
+			if !ok {
+				d.note(n.Content[i].Line, "the build argument %q has no text as its value", n.Content[i].Value)
+				continue
+			}
+			d.arg(r, n.Content[i].Line, n.Content[i].Value, value)
+		}
+	default:
+		name, value, ok := strings.Cut(n.Value, "=")
+		if !ok {
+			d.note(n.Line, "%s: a build argument is written NAME=VALUE", r.label())
 			return
 		}
-		r.args = append(r.args, arg{name, literal(value)})
-	}
-	if n != nil && n.Kind == yaml.MappingNode && !keyValue(n) && len(list(n)) == 1 && list(n)[0] == n {
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			if v, ok := argValue(n.Content[i+1]); ok {
-				add(n.Content[i].Line, n.Content[i].Value, v)
-			} else {
-				d.note(n.Content[i].Line, "the build argument %q has no text as its value", n.Content[i].Value)
-			}
-		}
-		return
-	}
-	for _, e := range list(n) {
-		if e.Kind == yaml.MappingNode && keyValue(e) {
-			s := sectionOf(e)
-			key, _ := text(s.take("key", "name", "变量名"))
-			value, _ := argValue(s.take("value", "变量值"))
-			add(e.Line, key, value)
-			d.unread(s, "a build argument")
-			continue
-		}
-		if e.Kind == yaml.MappingNode {
-			d.args(r, e)
-			continue
-		}
-		v, ok := text(e)
-		name, value, pair := strings.Cut(v, "=")
-		if !ok || !pair {
-			d.note(e.Line, "a build argument is written NAME=VALUE")
-			continue
-		}
-		add(e.Line, name, value)
+		d.arg(r, n.Line, name, value)
 	}
 }
 
-func keyValue(n *yaml.Node) bool {
+func (d *draft) arg(r *rule, line int, name, value string) {
+	if secretName.MatchString(name) {
+		d.note(line, "the build argument %s looks like a secret, and its value is not written: a build file is read by everybody who reads the repository; keep it with `registry-build credentials set`, and name it in secrets", name)
+		r.comment("TODO: the argument %s is left out: a secret does not belong here, but in secrets: [{id: …, credential: …}].", name)
+		return
+	}
+	r.args = append(r.args, arg{name, literal(value)})
+}
+
+// keyValue reads {Key: NAME, Value: VALUE}, and nothing but.
+func keyValue(n *yaml.Node) (name, value string, ok bool) {
 	s := sectionOf(n)
-	return s.take("key", "name", "变量名") != nil && len(s.entries) <= 2 && (len(s.entries) == 1 || s.entries[1].name == "value" || s.entries[0].name == "value" || s.entries[1].name == "变量值")
+	name, ok = text(s.take("key", "name", "变量名"))
+	value, _ = argValue(s.take("value", "变量值"))
+	return name, value, ok && len(s.left()) == 0
 }
 
 // argValue is text, with the empty text.

@@ -90,10 +90,15 @@ func detect(name string, roots []*yaml.Node) (service, error) {
 // read reads a part of the source: an answer of an API, a repository, a list
 // of either, or one rule.
 func (d *draft) read(n *yaml.Node, repo repository) {
+	d.readIn(n, repo, false)
+}
+
+// readIn reads what may stand in a list that is said to be one of rules.
+func (d *draft) readIn(n *yaml.Node, repo repository, rules bool) {
 	switch n.Kind {
 	case yaml.SequenceNode:
 		for _, c := range n.Content {
-			d.read(c, repo)
+			d.readIn(c, repo, rules)
 		}
 		return
 	case yaml.ScalarNode:
@@ -123,12 +128,15 @@ func (d *draft) read(n *yaml.Node, repo repository) {
 			d.note(inner.Line, "the answer holds %d of %s rules; ask for the others with PageNo, or for all with PageSize=%s", n, total, total)
 		}
 		for _, e := range entries {
-			d.read(e, repo)
+			d.readIn(e, repo, strings.Contains(key, "rule") || key == "构建规则")
 		}
 	}
-	if !found {
+	switch {
+	case !found && (rules || s.hasUnread(d.service.keys)):
 		d.rule(s, repo)
 		return
+	case !found:
+		d.note(s.line, "there is no build rule in it")
 	}
 	d.unread(s, "")
 }
