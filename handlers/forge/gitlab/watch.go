@@ -2,8 +2,8 @@ package gitlab
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -18,6 +18,8 @@ const (
 	pageSize  = 100 // the most that GitLab gives
 	pagesMost = 100 // of one list: 10,000 things, past which GitLab counts no more
 	clockSlip = 2 * time.Second
+
+	untitledMost = 20 // commits that are looked through for a note
 
 	editedAfter = 5 * time.Second // GitLab itself touches a new note for a moment
 )
@@ -41,12 +43,15 @@ func (f *Forge) OpenPulls(ctx context.Context, repo builder.Repository) ([]build
 		pulls = append(pulls, p)
 		return true, err
 	})
-	if err != nil {
+	if err != nil && !closed(err) {
 		return nil, notFound(fmt.Errorf("merge requests of %s: %w", repo.FullName(), err))
 	}
 	slices.SortFunc(pulls, func(a, b builder.Pull) int { return a.Number - b.Number })
 	return slices.CompactFunc(pulls, func(a, b builder.Pull) bool { return a.Number == b.Number }), nil
 }
+
+// closed tells that the project has switched off what was asked for.
+func closed(err error) bool { return answeredWith(err) == http.StatusForbidden && !tooNarrow(err) }
 
 type mergeRequestQuery struct {
 	State        string     `url:"state,omitempty"`
@@ -169,7 +174,7 @@ func (f *Forge) pullNotes(ctx context.Context, project int, since time.Time) ([]
 			iids = append(iids, mr.IID)
 			return true, nil
 		})
-	if err != nil {
+	if err != nil && !closed(err) {
 		return nil, err
 	}
 	var notes []comment
@@ -184,7 +189,7 @@ func (f *Forge) pullNotes(ctx context.Context, project int, since time.Time) ([]
 				}
 				return true, nil
 			})
-		if err != nil && answeredWith(err) != 404 { // deleted meanwhile
+		if err != nil && answeredWith(err) != http.StatusNotFound { // deleted meanwhile
 			return nil, err
 		}
 	}
@@ -205,7 +210,7 @@ type eventQuery struct {
 func (f *Forge) commitNotes(ctx context.Context, project int, since time.Time) ([]comment, error) {
 	query := &eventQuery{Action: "commented", TargetType: "note", After: since.UTC().AddDate(0, 0, -1).Format(time.DateOnly), Sort: "desc"}
 	var notes []comment
-	err := pages(ctx, f, fmt.Sprintf("projects/%d/events", project), query, func(e struct {
+	err := pages(once(ctx), f, fmt.Sprintf("projects/%d/events", project), query, func(e struct {
 		CreatedAt time.Time `json:"created_at"`
 		Title     string    `json:"target_title"`
 		Note      *comment  `json:"note"`
@@ -223,14 +228,15 @@ func (f *Forge) commitNotes(ctx context.Context, project int, since time.Time) (
 		}
 		return true, err
 	})
-	if err != nil && !errors.Is(err, builder.ErrNotFound) && answeredWith(err) == 403 {
-		return nil, nil // the activity is closed to us; merge requests need not be
+	if closed(err) || answeredWith(err) == http.StatusNotFound {
+		return nil, nil // the project is there, and shows no activity
 	}
 	return notes, err
 }
 
 // commitOf finds the commit that a note is on among those of late that have
-// its title; "" where it is none of them.
+// the title; "" where it is none of them. Without a title it is only looked
+// for among the newest.
 func (f *Forge) commitOf(ctx context.Context, project, noteID int, title string) (string, error) {
 	var commits []struct {
 		ID    string `json:"id"`
@@ -243,8 +249,8 @@ func (f *Forge) commitOf(ctx context.Context, project, noteID int, title string)
 	if _, err := f.get(ctx, fmt.Sprintf("projects/%d/repository/commits", project), query, &commits); err != nil {
 		return "", err
 	}
-	for _, c := range commits {
-		if c.Title != title {
+	for i, c := range commits {
+		if title != "" && c.Title != title || title == "" && i >= untitledMost {
 			continue
 		}
 		found := false
@@ -258,7 +264,7 @@ func (f *Forge) commitOf(ctx context.Context, project, noteID int, title string)
 			}
 			return !found, nil
 		})
-		if err != nil && answeredWith(err) != 404 {
+		if err != nil && answeredWith(err) != http.StatusNotFound {
 			return "", err
 		}
 		if found {
