@@ -91,6 +91,9 @@ func (s *Server) listCommits(c *call) (answer, error) {
 		return answer{}, notFound("Commit")
 	}
 	args = append(args, sha)
+	if all, _ := c.boolean("all"); all {
+		args = append(args, "--branches", "--tags")
+	}
 	if since := c.moment("since"); !since.IsZero() {
 		args = append(args, fmt.Sprintf("--since=%d", since.Unix()))
 	}
