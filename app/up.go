@@ -104,7 +104,9 @@ func up(ctx context.Context, cfg *config.Server, grace time.Duration, out io.Wri
 	if err != nil {
 		return err
 	}
-	in.missed.Grace = grace
+	if grace > 0 {
+		in.missed.Grace, in.polled.Every = grace, grace
+	}
 	if err := dir.publish("url", at.url+"\n"); err != nil {
 		return err
 	}

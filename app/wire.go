@@ -170,10 +170,14 @@ func wire(ctx context.Context, cfg *config.Server, dir *dataDir, l net.Listener,
 	lets := logins{tokens: tokens, host: host, timeout: cfg.Limits.BuildTimeout, outside: dockerLogins(cfg)}
 	names := tagReader{tokens: tokens, host: host, outside: dockerLogins(cfg),
 		images: registry.New(registry.Options{Ledger: records.Tags(), Insecure: insecure, Log: log.With("room", "registry")})}
-	missed := &builder.Reconciler{
-		Heads: records, Refs: sources, Events: records, Forges: all.told(), Log: log.With("room", "reconcile")}
-	polled := &builder.Reconciler{
-		Heads: records, Refs: sources, Events: records, Forges: all.polled(), Every: pollEvery, Log: log.With("room", "poll")}
+	comparing := func(instances []string, room string) *builder.Reconciler {
+		return &builder.Reconciler{
+			Heads: records, Refs: sources, Events: records, Forges: instances, Log: log.With("room", room),
+			Watchers: all.watchers(), Pulls: each(all, asForge), Looks: records, Read: handlers.ReadCommand,
+		}
+	}
+	missed, polled := comparing(all.told(), "reconcile"), comparing(all.polled(), "poll")
+	polled.Every, polled.Grace, polled.Active = pollEvery, -1, -1
 	in := &installation{
 		log: log, listener: l, store: records, redis: client, forges: all, registry: embedded, daemons: solvers, missed: missed, polled: polled,
 		mirrors: mirrors{sources, log.With("room", "source")}, byHand: byHand,
