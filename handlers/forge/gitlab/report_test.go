@@ -121,6 +121,30 @@ func TestReportPipelineThatComesLater(t *testing.T) {
 	}
 }
 
+// A mistake in the build file is found before GitLab has made its own pipeline
+// of the push: that one fails as well.
+func TestReportFailsBeforeThePipeline(t *testing.T) {
+	rig := newReportRig(t)
+	rig.project.PipelinesMustSucceed(true)
+	report := rig.all(builder.StatusError, "no images", builder.Decision{Failure: &builder.Failure{Message: "no images"}})
+	report.Event.AcceptedAt = rig.clock.now()
+	wait := rig.tellLater(report)
+	rig.project.AddPipeline("ada", rig.commit, "topic", "test", "success")
+	rig.clock.pass(wait)
+	for range 2 {
+		rig.tell(report)
+	}
+	if p := rig.project.Pipelines(rig.commit); len(p) != 2 || p[0].Status != "failed" || p[1].Status != "failed" {
+		t.Errorf("pipelines: %+v", p)
+	}
+	if err := rig.merge.Accept("ada"); err == nil {
+		t.Error("merged although the build file is refused")
+	}
+	if n := rig.posts(); n != 2 {
+		t.Errorf("%d posts", n)
+	}
+}
+
 func TestReportTag(t *testing.T) {
 	rig := newBareRig(t)
 	if err := rig.project.Tag("ada", "v1", "main", ""); err != nil {

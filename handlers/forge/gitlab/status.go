@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/xanzy/go-gitlab"
 
@@ -20,11 +21,15 @@ const (
 	maxJobs       = 5   // of one context that are remembered
 )
 
+// pipelineLag is how long after a push GitLab may make its own pipeline of it.
+const pipelineLag = 20 * time.Second
+
 // told is what a commit was told in one context.
 type told struct {
 	telling.Order
 	Said   string `json:"said,omitempty"`   // phase and text of the newest report
 	Trying string `json:"trying,omitempty"` // an end that was on its way when nothing more was heard
+	Again  bool   `json:"again,omitempty"`  // it is looked once more whether there is another pipeline
 	Jobs   []job  `json:"jobs,omitempty"`   // oldest first
 }
 
@@ -52,7 +57,8 @@ func (f *Forge) status(ctx context.Context, r builder.Report) error {
 	if telling.Ended(r) {
 		said += " " + r.Description
 	}
-	if last.Outdates(r) || last.Said == said {
+	again := last.Said == said && last.Again
+	if last.Outdates(r) || last.Said == said && !again {
 		return nil
 	}
 	p := posting{forge: f, report: r, key: key, said: said, state: statusState(r), told: last}
@@ -63,7 +69,13 @@ func (f *Forge) status(ctx context.Context, r builder.Report) error {
 		return err
 	}
 	p.told.Order, p.told.Said, p.told.Trying = telling.OrderOf(r), said, ""
-	return f.ledger.Remember(ctx, key, p.told)
+	// A failure that was quicker than GitLab's own pipeline would not be in it,
+	// and the merge request could be merged.
+	p.told.Again = !again && p.state == jobFailed && r.Event != nil && f.Now().Sub(r.Event.AcceptedAt) < pipelineLag
+	if err := f.ledger.Remember(ctx, key, p.told); err != nil || !p.told.Again {
+		return err
+	}
+	return builder.Later{Wait: pipelineLag, Reason: "GitLab may make another pipeline of the push"}
 }
 
 // posting is one report on its way into the jobs of its context.
