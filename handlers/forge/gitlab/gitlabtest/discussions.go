@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Discussion is a thread, or a single note.
@@ -161,9 +162,9 @@ func (m *Merge) resolve(u *user, t thread, resolved bool) {
 		if !n.resolvable() || n.Resolved == resolved {
 			continue
 		}
-		n.Resolved, n.resolver, n.resolvedAt, n.Updated = resolved, u, m.p.s.now(), m.p.s.now()
-		if !resolved {
-			n.resolver, n.resolvedAt = nil, n.resolvedAt.Truncate(0)
+		n.Resolved, n.Updated, n.resolver, n.resolvedAt = resolved, m.p.s.now(), nil, time.Time{}
+		if resolved {
+			n.resolver, n.resolvedAt = u, n.Updated
 		}
 	}
 	if open > 0 && m.unresolved() == 0 {

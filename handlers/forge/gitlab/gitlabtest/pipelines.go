@@ -146,7 +146,7 @@ func (s *Server) listPipelines(c *call) (answer, error) {
 	if c.text("sort") == "asc" {
 		slices.Reverse(list)
 	}
-	return c.keyset(list, c.text("sort") != "asc", func(one any) int64 { return one.(object)["id"].(int64) })
+	return c.page(list)
 }
 
 func (s *Server) getPipeline(c *call) (answer, error) {
