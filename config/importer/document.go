@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -30,9 +31,7 @@ func parse(name string, data []byte) ([]*yaml.Node, error) {
 		return nil, fail(0, "it is not UTF-8 text")
 	}
 	if json.Valid(data) {
-		// JSON may be indented with tabs, which YAML refuses. Inside of a
-		// string they are no JSON, so all of them are indentation.
-		data = bytes.ReplaceAll(data, []byte("\t"), []byte(" "))
+		data = jsonAsYAML(data)
 	}
 	var roots []*yaml.Node
 	for dec := yaml.NewDecoder(bytes.NewReader(data)); ; {
@@ -64,6 +63,45 @@ func parse(name string, data []byte) ([]*yaml.Node, error) {
 		return nil, fail(0, "it is empty; %s", expected)
 	}
 	return roots, nil
+}
+
+// jsonAsYAML changes what the YAML library does not take of JSON: tabs before
+// the first bracket, "\/", and characters written as two surrogates. Lines stay
+// where they are, which is why the JSON is not simply decoded.
+func jsonAsYAML(data []byte) []byte {
+	out := make([]byte, 0, len(data))
+	for i := 0; i < len(data); i++ {
+		switch {
+		case data[i] == '\t': // inside of a string it would be no JSON
+			out = append(out, ' ')
+		case data[i] != '\\':
+			out = append(out, data[i])
+		case data[i+1] == '/':
+			i++
+			out = append(out, '/')
+		case data[i+1] == 'u' && surrogate(data[i:]) != 0:
+			out = utf8.AppendRune(out, surrogate(data[i:]))
+			i += 11
+		default:
+			i++
+			out = append(out, '\\', data[i])
+		}
+	}
+	return out
+}
+
+// surrogate is the character of \uXXXX\uXXXX at the beginning of the text, 0
+// where there is none.
+func surrogate(data []byte) rune {
+	if len(data) < 12 || data[6] != '\\' || data[7] != 'u' {
+		return 0
+	}
+	high, err := strconv.ParseUint(string(data[2:6]), 16, 16)
+	low, err2 := strconv.ParseUint(string(data[8:12]), 16, 16)
+	if r := utf16.DecodeRune(rune(high), rune(low)); err == nil && err2 == nil && r != utf8.RuneError {
+		return r
+	}
+	return 0
 }
 
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?line ([0-9]+): `)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/registry-build/registry-build/config"
 )
@@ -237,5 +238,23 @@ func TestImportOfTooMuch(t *testing.T) {
 	}
 	if _, err := Import("rules.yml", []byte(many.String())); err == nil || !strings.Contains(err.Error(), "one by one") {
 		t.Errorf("a build file of more than 256 KiB: %v", err)
+	}
+}
+
+// A text that is written reads back as it was.
+func TestScalars(t *testing.T) {
+	for _, s := range []string{
+		"", "a", "no", "1.10", "a b", "a: b", "a #b", `a"b\c`, "a'b", "a\nb\tc", "\u0085\u2028\ufeff", "\x01\x7f", "中文 😀", "\U000e0001", "/a: b/", "/a'b #c/", "/a,b]/", "- a", "*", "{a}", "~",
+	} {
+		for _, text := range []string{quoted(s), pattern(s)} {
+			var v struct{ K string }
+			if err := yaml.Unmarshal([]byte("k: "+text), &v); err != nil || v.K != s {
+				t.Errorf("%q was written %s and reads %q, %v", s, text, v.K, err)
+			}
+		}
+		var list []string
+		if err := yaml.Unmarshal([]byte("["+quoted(s)+", x]"), &list); err != nil || list[0] != s {
+			t.Errorf("%q in a list was written %s and reads %q, %v", s, quoted(s), list, err)
+		}
 	}
 }

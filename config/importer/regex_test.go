@@ -14,7 +14,7 @@ import (
 func names() []string {
 	return []string{
 		"", "main", "master", "maintenance", "v1", "v1.0", "v1x0", "v12", "dev", "release", "release-", "release-v1", "release-1.2",
-		"my-release-v1", "hotfix/a", "hotfix/a/b", "feature/x", "a]b", "a|b", "A", "aa", "aaa", "ab", "abc", "release--",
+		"my-release-v1", "hotfix/a", "hotfix/a/b", "feature/x", "a]b", "a|b", "<tag>x", "(<tag>x", "<tagGroup>x", "gx", "ox", "a<tag>", "A", "aa", "aaa", "ab", "abc", "release--",
 		"refs/heads/main", "refs/heads/master", "refs/heads/master2", "refs/heads/release-v1", "refs/tags/v1", "refs/tags/v1.0", "refs/heads/refs/tags/v1",
 	}
 }
@@ -27,7 +27,7 @@ func TestTranslate(t *testing.T) {
 		`main`, `^main$`, `release-(?<imageTag>\w*)`, `release-.*`, `v[0-9]+(\.[0-9]+)*`, `^v`, `\d`, `1$`, `a|b`, `^a|b$`, `^(a|b)$`,
 		`(main|master)`, `^refs/heads/master$`, `^refs/heads/(main|master)$`, `^refs/(heads|tags)/v?`, `refs/tags/v\d+\.\d+`, `release-*`,
 		`[^/]+`, `a\]b`, `[\]a]+`, `(?i)MAIN`, `(?<tag>v\d)`, `(?<a>a)(?<b>b)?`, `a{2}`, `a{2,}`, `.*`, `^$`, `hotfix/.+`, `\brelease\b`, `x?`,
-		`v1\.0`, `(?:ab)+c?`, `^.*a`, `a.*$`, `[a\-z]+`, `\Av`, `0\z`, `^^main$$`, `a\|b`, `[|]`,
+		`v1\.0`, `(?:ab)+c?`, `^.*a`, `a.*$`, `[a\-z]+`, `\Av`, `0\z`, `^^main$$`, `a\|b`, `[|]`, `\(?<tag>x`, `[(?<tag>]x`, `a[(]?<tag>`,
 	}
 	for _, expr := range expressions {
 		for _, search := range []bool{false, true} {
