@@ -31,6 +31,8 @@ func (b Repo) Command(ctx context.Context, env []string, args ...string) *exec.C
 	return cmd
 }
 
+// Input runs git with a standard input and more environment, and returns what
+// it says. Its error tells what git complained of.
 func (b Repo) Input(env []string, stdin string, args ...string) (string, error) {
 	cmd := b.Command(context.Background(), env, args...)
 	var stderr bytes.Buffer
@@ -42,7 +44,7 @@ func (b Repo) Input(env []string, stdin string, args ...string) (string, error) 
 	return string(out), nil
 }
 
-// Run is input without standard input, and without the last line feed.
+// Run is Input without standard input, and without the last line feed.
 func (b Repo) Run(args ...string) (string, error) {
 	out, err := b.Input(nil, "", args...)
 	return strings.TrimSuffix(out, "\n"), err
@@ -101,8 +103,8 @@ func (b Repo) Resolve(name string) string {
 // seconds since 1970.
 func Who(name, email string, at int64) []string {
 	return []string{
-		"GIT_AUTHOR_NAME=" + name, "GIT_AUTHOR_EMAIL=" + email, fmt.Sprintf("GIT_AUTHOR_DATE=%d +0000", at),
-		"GIT_COMMITTER_NAME=" + name, "GIT_COMMITTER_EMAIL=" + email, fmt.Sprintf("GIT_COMMITTER_DATE=%d +0000", at),
+		"GIT_AUTHOR_NAME=" + name, "GIT_AUTHOR_EMAIL=" + email, fmt.Sprintf("GIT_AUTHOR_DATE=@%d +0000", at),
+		"GIT_COMMITTER_NAME=" + name, "GIT_COMMITTER_EMAIL=" + email, fmt.Sprintf("GIT_COMMITTER_DATE=@%d +0000", at),
 	}
 }
 

@@ -174,7 +174,7 @@ func (s *Server) listAnnotations(c *call) (answer, error) {
 // listChecks lists the check runs of a ref. Of several with one name the
 // newest is "latest", which is the default filter.
 func (s *Server) listChecks(c *call) (answer, error) {
-	sha := c.repo.dir.resolve(c.vars["ref"])
+	sha := c.repo.dir.Resolve(c.vars["ref"])
 	if sha == "" {
 		return answer{}, noCommit(c.vars["ref"])
 	}

@@ -6,47 +6,20 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/registry-build/registry-build/handlers/forge/forgetest/gitserver"
 )
 
-type person struct {
-	name, email string
-	at          time.Time
-}
-
-// commit is one commit object.
-type commit struct {
-	sha, tree, message string
-	parents            []string
-	author, committer  person
-}
-
 // read reads a commit, from git only once: it never changes.
-func (r *Repo) read(sha string) (commit, error) {
+func (r *Repo) read(sha string) (gitserver.Commit, error) {
 	if c, known := r.commits[sha]; known {
 		return c, nil
 	}
-	out, err := r.dir.run("cat-file", "commit", sha)
-	if err != nil {
-		return commit{}, err
+	c, err := r.dir.Read(sha)
+	if err == nil {
+		r.commits[sha] = c
 	}
-	c := commit{sha: sha}
-	head, message, _ := strings.Cut(out, "\n\n")
-	c.message = strings.TrimSuffix(message, "\n")
-	for line := range strings.Lines(head) {
-		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		switch key {
-		case "tree":
-			c.tree = value
-		case "parent":
-			c.parents = append(c.parents, value)
-		case "author":
-			c.author = parsePerson(value)
-		case "committer":
-			c.committer = parsePerson(value)
-		}
-	}
-	r.commits[sha] = c
-	return c, nil
+	return c, err
 }
 
 // has reports whether a full SHA names a commit.
@@ -58,17 +31,8 @@ func (r *Repo) has(sha string) bool {
 	return err == nil
 }
 
-// parsePerson reads "Name <mail> seconds zone".
-func parsePerson(line string) person {
-	name, rest, _ := strings.Cut(line, " <")
-	email, at, _ := strings.Cut(rest, "> ")
-	seconds, _, _ := strings.Cut(at, " ")
-	n, _ := strconv.ParseInt(seconds, 10, 64)
-	return person{name, email, time.Unix(n, 0).UTC()}
-}
-
-func (p person) json() object {
-	return object{"name": p.name, "email": p.email, "date": p.at.Format(time.RFC3339)}
+func personJSON(p gitserver.Person) object {
+	return object{"name": p.Name, "email": p.Email, "date": p.At.Format(time.RFC3339)}
 }
 
 func (r *Repo) commitJSON(sha string) (object, error) {
@@ -77,22 +41,22 @@ func (r *Repo) commitJSON(sha string) (object, error) {
 		return nil, err
 	}
 	parents := []any{}
-	for _, p := range c.parents {
+	for _, p := range c.Parents {
 		parents = append(parents, object{"sha": p, "url": r.api() + "/commits/" + p, "html_url": r.web() + "/commit/" + p})
 	}
-	account := func(p person) any { // nil where no account has the address
-		a := r.s.accounts[strings.ToLower(p.name)]
-		if a == nil || a.email() != p.email {
+	account := func(p gitserver.Person) any { // nil where no account has the address
+		a := r.s.accounts[strings.ToLower(p.Name)]
+		if a == nil || a.email() != p.Email {
 			return nil
 		}
 		return r.s.userJSON(a)
 	}
 	return object{
 		"url": r.api() + "/commits/" + sha, "sha": sha, "node_id": nodeID("Commit", r.id) + sha, "html_url": r.web() + "/commit/" + sha,
-		"comments_url": r.api() + "/commits/" + sha + "/comments", "author": account(c.author), "committer": account(c.committer), "parents": parents,
+		"comments_url": r.api() + "/commits/" + sha + "/comments", "author": account(c.Author), "committer": account(c.Committer), "parents": parents,
 		"commit": object{
-			"url": r.api() + "/git/commits/" + sha, "author": c.author.json(), "committer": c.committer.json(), "message": c.message,
-			"comment_count": 0, "tree": object{"sha": c.tree, "url": r.api() + "/git/trees/" + c.tree}, "verification": unsigned(),
+			"url": r.api() + "/git/commits/" + sha, "author": personJSON(c.Author), "committer": personJSON(c.Committer), "message": c.Message,
+			"comment_count": 0, "tree": object{"sha": c.Tree, "url": r.api() + "/git/trees/" + c.Tree}, "verification": unsigned(),
 		},
 	}, nil
 }
@@ -106,7 +70,7 @@ func noCommit(ref string) error {
 }
 
 func (s *Server) getCommit(c *call) (answer, error) {
-	sha := c.repo.dir.resolve(c.vars["ref"])
+	sha := c.repo.dir.Resolve(c.vars["ref"])
 	if sha == "" {
 		return answer{}, noCommit(c.vars["ref"])
 	}
@@ -114,9 +78,9 @@ func (s *Server) getCommit(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	base := emptyTree
-	if commit, err := c.repo.read(sha); err == nil && len(commit.parents) > 0 {
-		base = commit.parents[0]
+	base := gitserver.EmptyTree
+	if commit, err := c.repo.read(sha); err == nil && len(commit.Parents) > 0 {
+		base = commit.Parents[0]
 	}
 	files, add, del, err := c.repo.diff(base, sha, sha)
 	if err != nil {
@@ -131,7 +95,7 @@ func (s *Server) listCommits(c *call) (answer, error) {
 	if from == "" {
 		from = c.repo.defaultBranch
 	}
-	sha := c.repo.dir.resolve(from)
+	sha := c.repo.dir.Resolve(from)
 	if sha == "" {
 		return answer{}, errNotFound
 	}
@@ -144,7 +108,7 @@ func (s *Server) listCommits(c *call) (answer, error) {
 
 // log lists commits as rev-list does, 250 at most.
 func (r *Repo) log(args ...string) ([]any, error) {
-	out, err := r.dir.run(append([]string{"rev-list", "--max-count=250"}, args...)...)
+	out, err := r.dir.Run(append([]string{"rev-list", "--max-count=250"}, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -162,15 +126,15 @@ func (r *Repo) log(args ...string) ([]any, error) {
 // compare: https://docs.github.com/rest/commits/commits#compare-two-commits
 func (s *Server) compare(c *call) (answer, error) {
 	base, head, found := strings.Cut(c.vars["basehead"], "...")
-	a, b := c.repo.dir.resolve(base), c.repo.dir.resolve(head)
+	a, b := c.repo.dir.Resolve(base), c.repo.dir.Resolve(head)
 	if !found || a == "" || b == "" {
 		return answer{}, errNotFound
 	}
-	fork, err := c.repo.dir.run("merge-base", a, b)
+	fork, err := c.repo.dir.Run("merge-base", a, b)
 	if err != nil {
 		return answer{}, &apiError{status: http.StatusNotFound, message: fmt.Sprintf("No common ancestor between %s and %s.", base, head)}
 	}
-	counts, err := c.repo.dir.run("rev-list", "--left-right", "--count", a+"..."+b)
+	counts, err := c.repo.dir.Run("rev-list", "--left-right", "--count", a+"..."+b)
 	if err != nil {
 		return answer{}, err
 	}
@@ -211,11 +175,9 @@ func (s *Server) compare(c *call) (answer, error) {
 	})
 }
 
-const emptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-
 // diff lists the files that differ, as pulls/files and compare do.
 func (r *Repo) diff(base, head, at string) (files []any, add, del int, err error) {
-	raw, err := r.dir.run("diff", "--raw", "--no-abbrev", "--numstat", "--find-renames", "-z", base, head)
+	raw, err := r.dir.Run("diff", "--raw", "--no-abbrev", "--numstat", "--find-renames", "-z", base, head)
 	if err != nil {
 		return nil, 0, 0, err
 	}

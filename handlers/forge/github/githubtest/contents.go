@@ -5,33 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"path"
-	"strconv"
 	"strings"
+
+	"github.com/registry-build/registry-build/handlers/forge/forgetest/gitserver"
 )
-
-// entry is a line of `git ls-tree -l`.
-type entry struct {
-	mode, kind, sha, path string
-	size                  int
-}
-
-func (b bare) list(treeish string, args ...string) ([]entry, error) {
-	out, err := b.run(append(append([]string{"ls-tree", "-z", "-l"}, args...), treeish)...)
-	if err != nil {
-		return nil, err
-	}
-	var list []entry
-	for _, line := range strings.Split(strings.TrimSuffix(out, "\x00"), "\x00") {
-		head, name, found := strings.Cut(line, "\t")
-		if !found {
-			continue
-		}
-		f := strings.Fields(head)
-		size, _ := strconv.Atoi(f[3]) // "-" for trees
-		list = append(list, entry{f[0], f[1], f[2], name, size})
-	}
-	return list, nil
-}
 
 // getContents: https://docs.github.com/rest/repos/contents#get-repository-content
 func (s *Server) getContents(c *call) (answer, error) {
@@ -39,7 +16,7 @@ func (s *Server) getContents(c *call) (answer, error) {
 	if ref == "" {
 		ref = c.repo.defaultBranch
 	}
-	sha := c.repo.dir.resolve(ref)
+	sha := c.repo.dir.Resolve(ref)
 	if sha == "" {
 		if c.query("ref") == "" {
 			return answer{}, &apiError{status: http.StatusNotFound, message: "This repository is empty."}
@@ -49,37 +26,37 @@ func (s *Server) getContents(c *call) (answer, error) {
 	if name == "" {
 		return c.directory(sha, "", ref)
 	}
-	kind, err := c.repo.dir.run("cat-file", "-t", sha+":"+name)
+	kind, err := c.repo.dir.Run("cat-file", "-t", sha+":"+name)
 	if err != nil {
 		return answer{}, errNotFound
 	}
 	if kind == "tree" {
 		return c.directory(sha, name, ref)
 	}
-	list, err := c.repo.dir.list(sha, "--full-tree")
+	list, err := c.repo.dir.List(sha, "--full-tree")
 	if dir := path.Dir(name); dir != "." {
-		list, err = c.repo.dir.list(sha + ":" + dir)
+		list, err = c.repo.dir.List(sha + ":" + dir)
 	}
 	if err != nil {
 		return answer{}, err
 	}
 	for _, e := range list {
-		if e.path != path.Base(name) {
+		if e.Path != path.Base(name) {
 			continue
 		}
-		text, err := c.repo.dir.input(nil, "", "cat-file", "blob", e.sha)
+		text, err := c.repo.dir.Input(nil, "", "cat-file", "blob", e.SHA)
 		if err != nil {
 			return answer{}, err
 		}
 		if strings.Contains(c.r.Header.Get("Accept"), "raw") {
 			s.complain("%s: the double has no raw contents; ask for JSON", c.r.URL.Path)
 		}
-		e.path = name
+		e.Path = name
 		file := c.file(e, ref)
 		switch {
-		case e.mode == "120000":
+		case e.Mode == "120000":
 			file["type"], file["target"] = "symlink", text
-		case e.size > 1<<20: // 1 to 100 MB come without content
+		case e.Size > 1<<20: // 1 to 100 MB come without content
 			file["encoding"], file["content"] = "none", ""
 		default:
 			file["encoding"], file["content"] = "base64", lines(base64.StdEncoding.EncodeToString([]byte(text)))
@@ -101,44 +78,44 @@ func lines(s string) string {
 }
 
 func (c *call) directory(sha, dir, ref string) (answer, error) {
-	list, err := c.repo.dir.list(sha + ":" + dir)
+	list, err := c.repo.dir.List(sha + ":" + dir)
 	if err != nil {
 		return answer{}, err
 	}
 	out := []any{}
 	for _, e := range list {
-		e.path = path.Join(dir, e.path)
+		e.Path = path.Join(dir, e.Path)
 		out = append(out, c.file(e, ref))
 	}
 	return ok(out)
 }
 
-func (c *call) file(e entry, ref string) object {
-	kind := map[string]string{"tree": "dir", "commit": "submodule"}[e.kind]
+func (c *call) file(e gitserver.Entry, ref string) object {
+	kind := map[string]string{"tree": "dir", "commit": "submodule"}[e.Kind]
 	if kind == "" {
 		kind = "file"
 	}
-	if e.mode == "120000" {
+	if e.Mode == "120000" {
 		kind = "symlink"
 	}
-	self, html := fmt.Sprintf("%s/contents/%s?ref=%s", c.repo.api(), e.path, ref), c.repo.web()+"/blob/"+ref+"/"+e.path
-	git := c.repo.api() + "/git/blobs/" + e.sha
+	self, html := fmt.Sprintf("%s/contents/%s?ref=%s", c.repo.api(), e.Path, ref), c.repo.web()+"/blob/"+ref+"/"+e.Path
+	git := c.repo.api() + "/git/blobs/" + e.SHA
 	return object{
-		"type": kind, "size": e.size, "name": path.Base(e.path), "path": e.path, "sha": e.sha, "url": self, "git_url": git, "html_url": html,
-		"download_url": c.repo.web() + "/raw/" + ref + "/" + e.path, "_links": object{"self": self, "git": git, "html": html},
+		"type": kind, "size": e.Size, "name": path.Base(e.Path), "path": e.Path, "sha": e.SHA, "url": self, "git_url": git, "html_url": html,
+		"download_url": c.repo.web() + "/raw/" + ref + "/" + e.Path, "_links": object{"self": self, "git": git, "html": html},
 	}
 }
 
 // getTree: https://docs.github.com/rest/git/trees#get-a-tree
 func (s *Server) getTree(c *call) (answer, error) {
-	if _, err := c.repo.dir.run("rev-parse", "--verify", "--quiet", "HEAD"); err != nil {
+	if _, err := c.repo.dir.Run("rev-parse", "--verify", "--quiet", "HEAD"); err != nil {
 		// Not in the documentation: https://github.com/github/docs/issues/31951
-		if refs, err := c.repo.dir.run("for-each-ref", "--count=1"); err == nil && refs == "" {
+		if refs, err := c.repo.dir.Run("for-each-ref", "--count=1"); err == nil && refs == "" {
 			return answer{}, &apiError{status: http.StatusConflict, message: "Git Repository is empty."}
 		}
 	}
 	name := c.vars["tree_sha"]
-	sha, err := c.repo.dir.run("rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{tree}")
+	sha, err := c.repo.dir.Run("rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{tree}")
 	if err != nil {
 		return answer{}, errNotFound
 	}
@@ -146,18 +123,18 @@ func (s *Server) getTree(c *call) (answer, error) {
 	if c.query("recursive") != "" {
 		args = append(args, "-r", "-t")
 	}
-	list, err := c.repo.dir.list(sha, args...)
+	list, err := c.repo.dir.List(sha, args...)
 	if err != nil {
 		return answer{}, err
 	}
 	tree := []any{}
 	for _, e := range list {
-		item := object{"path": e.path, "mode": e.mode, "type": e.kind, "sha": e.sha}
-		if e.kind == "blob" {
-			item["size"] = e.size
+		item := object{"path": e.Path, "mode": e.Mode, "type": e.Kind, "sha": e.SHA}
+		if e.Kind == "blob" {
+			item["size"] = e.Size
 		}
-		if e.kind != "commit" {
-			item["url"] = c.repo.api() + "/git/" + e.kind + "s/" + e.sha
+		if e.Kind != "commit" {
+			item["url"] = c.repo.api() + "/git/" + e.Kind + "s/" + e.SHA
 		}
 		tree = append(tree, item)
 	}
@@ -166,10 +143,10 @@ func (s *Server) getTree(c *call) (answer, error) {
 
 func (s *Server) getBlob(c *call) (answer, error) {
 	sha := c.vars["file_sha"]
-	if kind, err := c.repo.dir.run("cat-file", "-t", sha); err != nil || kind != "blob" {
+	if kind, err := c.repo.dir.Run("cat-file", "-t", sha); err != nil || kind != "blob" {
 		return answer{}, errNotFound
 	}
-	text, err := c.repo.dir.input(nil, "", "cat-file", "blob", sha)
+	text, err := c.repo.dir.Input(nil, "", "cat-file", "blob", sha)
 	if err != nil {
 		return answer{}, err
 	}
@@ -189,18 +166,18 @@ func (s *Server) getGitCommit(c *call) (answer, error) {
 		return answer{}, err
 	}
 	parents := []any{}
-	for _, p := range m.parents {
+	for _, p := range m.Parents {
 		parents = append(parents, object{"sha": p, "url": c.repo.api() + "/git/commits/" + p, "html_url": c.repo.web() + "/commit/" + p})
 	}
 	return ok(object{
 		"sha": sha, "node_id": nodeID("Commit", c.repo.id) + sha, "url": c.repo.api() + "/git/commits/" + sha, "html_url": c.repo.web() + "/commit/" + sha,
-		"author": m.author.json(), "committer": m.committer.json(), "message": m.message, "parents": parents, "verification": unsigned(),
-		"tree": object{"sha": m.tree, "url": c.repo.api() + "/git/trees/" + m.tree},
+		"author": personJSON(m.Author), "committer": personJSON(m.Committer), "message": m.Message, "parents": parents, "verification": unsigned(),
+		"tree": object{"sha": m.Tree, "url": c.repo.api() + "/git/trees/" + m.Tree},
 	})
 }
 
 func (r *Repo) refJSON(ref, sha string) (object, error) {
-	kind, err := r.dir.run("cat-file", "-t", sha)
+	kind, err := r.dir.Run("cat-file", "-t", sha)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +190,7 @@ func (r *Repo) refJSON(ref, sha string) (object, error) {
 // matchingRefs lists refs by the beginning of their names:
 // https://docs.github.com/rest/git/refs#list-matching-references
 func (s *Server) matchingRefs(c *call) (answer, error) {
-	refs, err := c.repo.dir.refs()
+	refs, err := c.repo.dir.Refs()
 	if err != nil {
 		return answer{}, err
 	}
@@ -233,7 +210,7 @@ func (s *Server) matchingRefs(c *call) (answer, error) {
 
 func (s *Server) getRef(c *call) (answer, error) {
 	name := "refs/" + c.vars["ref"]
-	refs, err := c.repo.dir.refs(name)
+	refs, err := c.repo.dir.Refs(name)
 	if err != nil {
 		return answer{}, err
 	}
@@ -250,10 +227,10 @@ func (s *Server) getRef(c *call) (answer, error) {
 // getTag reads an annotated tag.
 func (s *Server) getTag(c *call) (answer, error) {
 	sha := c.vars["tag_sha"]
-	if kind, err := c.repo.dir.run("cat-file", "-t", sha); err != nil || kind != "tag" {
+	if kind, err := c.repo.dir.Run("cat-file", "-t", sha); err != nil || kind != "tag" {
 		return answer{}, errNotFound
 	}
-	out, err := c.repo.dir.run("cat-file", "tag", sha)
+	out, err := c.repo.dir.Run("cat-file", "tag", sha)
 	if err != nil {
 		return answer{}, err
 	}
@@ -265,7 +242,7 @@ func (s *Server) getTag(c *call) (answer, error) {
 	}
 	return ok(object{
 		"node_id": nodeID("Tag", c.repo.id) + sha, "tag": field["tag"], "sha": sha, "url": c.repo.api() + "/git/tags/" + sha, "message": message,
-		"tagger": parsePerson(field["tagger"]).json(), "verification": unsigned(),
+		"tagger": personJSON(gitserver.ParsePerson(field["tagger"])), "verification": unsigned(),
 		"object": object{"type": field["type"], "sha": field["object"], "url": c.repo.api() + "/git/commits/" + field["object"]},
 	})
 }

@@ -60,7 +60,7 @@ func (s *Server) createDeployment(c *call) (answer, error) {
 	if in.Ref == nil {
 		return answer{}, invalid("\"ref\" wasn't supplied.")
 	}
-	sha := c.repo.dir.resolve(*in.Ref)
+	sha := c.repo.dir.Resolve(*in.Ref)
 	if sha == "" {
 		return answer{}, &apiError{status: http.StatusUnprocessableEntity, message: "No ref found for: " + *in.Ref}
 	}
@@ -69,8 +69,8 @@ func (s *Server) createDeployment(c *call) (answer, error) {
 			errors: []any{object{"resource": "Deployment", "field": "required_contexts", "code": "invalid", "message": missing}}}
 	}
 	if in.AutoMerge == nil || *in.AutoMerge {
-		if tip := c.repo.dir.resolve("refs/heads/" + c.repo.defaultBranch); tip != "" && tip != sha {
-			if _, err := c.repo.dir.run("merge-base", "--is-ancestor", tip, sha); err != nil {
+		if tip := c.repo.dir.Resolve("refs/heads/" + c.repo.defaultBranch); tip != "" && tip != sha {
+			if _, err := c.repo.dir.Run("merge-base", "--is-ancestor", tip, sha); err != nil {
 				return answer{status: http.StatusAccepted, body: object{"message": "Auto-merged " + c.repo.defaultBranch + " into " + *in.Ref + " on deployment."}}, nil
 			}
 		}

@@ -3,6 +3,8 @@ package githubtest
 import (
 	"fmt"
 	"strings"
+
+	"github.com/registry-build/registry-build/handlers/forge/forgetest/gitserver"
 )
 
 // pullsOf lists the open pull requests of a commit as checks carry them: never
@@ -17,7 +19,7 @@ func (r *Repo) pullsOf(sha string) []any {
 		list = append(list, object{
 			"id": p.id, "number": p.number, "url": fmt.Sprintf("%s/pulls/%d", r.api(), p.number),
 			"head": object{"ref": p.head, "sha": p.sha, "repo": repo},
-			"base": object{"ref": p.base, "sha": r.dir.resolve("refs/heads/" + p.base), "repo": repo},
+			"base": object{"ref": p.base, "sha": r.dir.Resolve("refs/heads/" + p.base), "repo": repo},
 		})
 	}
 	return list
@@ -46,7 +48,7 @@ func (p *pull) simple() object {
 		"requested_teams": []any{}, "draft": p.draft, "auto_merge": nil, "author_association": r.association(p.by),
 		"head": object{"label": p.label(), "ref": p.head, "sha": p.sha, "repo": headRepo, "user": headUser},
 		"base": object{
-			"label": r.owner.login + ":" + p.base, "ref": p.base, "sha": r.dir.resolve("refs/heads/" + p.base), "repo": r.json(),
+			"label": r.owner.login + ":" + p.base, "ref": p.base, "sha": r.dir.Resolve("refs/heads/" + p.base), "repo": r.json(),
 			"user": r.s.userJSON(r.owner),
 		},
 	}
@@ -79,8 +81,8 @@ func (p *pull) json() object {
 		}
 	}
 	out["comments"], out["review_comments"], out["maintainer_can_modify"] = comments, 0, p.from != r
-	base := r.dir.resolve("refs/heads/" + p.base)
-	count, _ := r.dir.run("rev-list", "--count", p.sha, "^"+base)
+	base := r.dir.Resolve("refs/heads/" + p.base)
+	count, _ := r.dir.Run("rev-list", "--count", p.sha, "^"+base)
 	var commits int
 	_, _ = fmt.Sscan(count, &commits)
 	files, add, del := p.files()
@@ -90,10 +92,10 @@ func (p *pull) json() object {
 
 // files are those that differ from where the head left the base.
 func (p *pull) files() (files []any, add, del int) {
-	base := p.r.dir.resolve("refs/heads/" + p.base)
-	fork, err := p.r.dir.run("merge-base", base, p.sha)
+	base := p.r.dir.Resolve("refs/heads/" + p.base)
+	fork, err := p.r.dir.Run("merge-base", base, p.sha)
 	if err != nil {
-		fork = emptyTree
+		fork = gitserver.EmptyTree
 	}
 	files, add, del, err = p.r.diff(fork, p.sha, p.sha)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/registry-build/registry-build/handlers/forge/forgetest/gitserver"
 )
 
 // pull is a pull request, or an issue where isIssue is set.
@@ -57,10 +59,10 @@ func (r *Repo) OpenPull(o Pull) (number int, err error) {
 	if p.base == "" {
 		p.base = r.defaultBranch
 	}
-	if r.dir.resolve("refs/heads/"+p.base) == "" {
+	if r.dir.Resolve("refs/heads/"+p.base) == "" {
 		return 0, fmt.Errorf("%s has no branch %q to merge into", r.fullName(), p.base)
 	}
-	if p.sha = p.from.dir.resolve("refs/heads/" + p.head); p.sha == "" {
+	if p.sha = p.from.dir.Resolve("refs/heads/" + p.head); p.sha == "" {
 		return 0, fmt.Errorf("%s has no branch %q", p.from.fullName(), p.head)
 	}
 	r.number++
@@ -97,9 +99,9 @@ func (r *Repo) ClosePull(number int, login string, merge bool) error {
 			p.emit("closed", user, nil)
 			return nil
 		}
-		base := r.dir.resolve("refs/heads/" + p.base)
+		base := r.dir.Resolve("refs/heads/" + p.base)
 		message := fmt.Sprintf("Merge pull request #%d from %s\n\n%s", number, p.label(), p.title)
-		sha, err := r.dir.merge(base, p.sha, message, who(user, r.s.now().Unix()))
+		sha, err := r.dir.Merge(base, p.sha, message, who(user, r.s.now().Unix()))
 		if err != nil || sha == "" {
 			return errors.Join(fmt.Errorf("pull request %d cannot be merged", number), err)
 		}
@@ -133,7 +135,7 @@ func (r *Repo) MarkReady(number int, login string) error {
 // EditPull changes the base branch of a pull request.
 func (r *Repo) EditPull(number int, login, base string) error {
 	return r.onPull(number, func(p *pull) error {
-		old, oldSHA := p.base, r.dir.resolve("refs/heads/"+p.base)
+		old, oldSHA := p.base, r.dir.Resolve("refs/heads/"+p.base)
 		p.base = base
 		if err := p.refresh(); err != nil {
 			return err
@@ -172,43 +174,43 @@ func (r *Repo) pull(number int) (*pull, error) {
 func (p *pull) refresh() error {
 	r, name := p.r, fmt.Sprintf("refs/pull/%d/", p.number)
 	if p.from != r {
-		if _, err := r.dir.run("fetch", "-q", string(p.from.dir), p.sha); err != nil {
+		if _, err := r.dir.Run("fetch", "-q", string(p.from.dir), p.sha); err != nil {
 			return err
 		}
 	}
-	if _, err := r.dir.run("update-ref", name+"head", p.sha); err != nil {
+	if _, err := r.dir.Run("update-ref", name+"head", p.sha); err != nil {
 		return err
 	}
-	base := r.dir.resolve("refs/heads/" + p.base)
+	base := r.dir.Resolve("refs/heads/" + p.base)
 	message := fmt.Sprintf("Merge %s into %s", p.sha, base)
-	merge, err := r.dir.merge(base, p.sha, message, who(p.by, r.s.now().Unix()))
+	merge, err := r.dir.Merge(base, p.sha, message, who(p.by, r.s.now().Unix()))
 	if err != nil {
 		return err
 	}
 	if p.mergeSHA, p.mergeable = merge, merge != ""; merge == "" {
-		_, err = r.dir.run("update-ref", "-d", name+"merge")
+		_, err = r.dir.Run("update-ref", "-d", name+"merge")
 		return err
 	}
-	_, err = r.dir.run("update-ref", name+"merge", merge)
+	_, err = r.dir.Run("update-ref", name+"merge", merge)
 	return err
 }
 
 // movePulls follows a push to a branch: pull requests from it get the new
 // commit, or are closed with it; those into it get a new merge, silently.
-func (r *Repo) movePulls(user *account, branch string, c change) error {
+func (r *Repo) movePulls(user *account, branch string, c gitserver.Move) error {
 	var all error
 	for _, into := range r.s.repos {
 		for _, p := range into.pulls {
 			switch {
 			case !p.open || p.isIssue:
-			case p.from == r && p.head == branch && c.deleted():
+			case p.from == r && p.head == branch && c.Deleted():
 				p.open, p.closed = false, r.s.now()
 				p.emit("closed", user, nil)
 			case p.from == r && p.head == branch:
-				p.sha = c.after
+				p.sha = c.After
 				all = errors.Join(all, p.refresh())
-				p.emit("synchronize", user, object{"before": c.before, "after": c.after})
-			case into == r && p.base == branch && !c.deleted():
+				p.emit("synchronize", user, object{"before": c.Before, "after": c.After})
+			case into == r && p.base == branch && !c.Deleted():
 				all = errors.Join(all, p.refresh())
 			}
 		}

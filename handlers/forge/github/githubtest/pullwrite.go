@@ -50,14 +50,14 @@ func (s *Server) createPull(c *call) (answer, error) {
 	}
 	r, head := c.repo, strings.TrimPrefix(*in.Head, c.repo.owner.login+":")
 	p := &pull{r: r, id: s.id(), title: *in.Title, body: in.Body, by: s.actor(c.tok), draft: in.Draft, from: r, head: head, base: *in.Base, open: true, at: s.now()}
-	if p.sha = r.dir.resolve("refs/heads/" + head); p.sha == "" {
+	if p.sha = r.dir.Resolve("refs/heads/" + head); p.sha == "" {
 		return answer{}, invalidField("head")
 	}
-	base := r.dir.resolve("refs/heads/" + p.base)
+	base := r.dir.Resolve("refs/heads/" + p.base)
 	if base == "" {
 		return answer{}, invalidField("base")
 	}
-	if ahead, err := r.dir.run("rev-list", "--count", p.sha, "^"+base); err != nil || ahead == "0" {
+	if ahead, err := r.dir.Run("rev-list", "--count", p.sha, "^"+base); err != nil || ahead == "0" {
 		return answer{}, unprocessable("PullRequest", "", fmt.Sprintf("No commits between %s and %s", p.base, head))
 	}
 	for _, o := range r.pulls {

@@ -3,9 +3,10 @@ package githubtest
 import (
 	"errors"
 	"fmt"
-	"sort"
 	"strings"
 	"time"
+
+	"github.com/registry-build/registry-build/handlers/forge/forgetest/gitserver"
 )
 
 // Push is a commit that a person pushes without a work tree.
@@ -39,19 +40,19 @@ func (r *Repo) Push(p Push) (sha string, err error) {
 		p.From = r.defaultBranch
 	}
 	user := r.s.user(p.User)
-	before := r.dir.resolve("refs/heads/" + p.Branch)
+	before := r.dir.Resolve("refs/heads/" + p.Branch)
 	parent := before
 	if parent == "" {
-		parent = r.dir.resolve(p.From)
+		parent = r.dir.Resolve(p.From)
 	}
 	if p.Amend {
-		parent, _ = r.dir.run("rev-parse", "--verify", "--quiet", before+"^")
+		parent, _ = r.dir.Run("rev-parse", "--verify", "--quiet", before+"^")
 	}
 	files := contents(p.Files)
 	for _, path := range p.Remove {
 		files[path] = nil
 	}
-	sha, err = r.dir.commit(parent, p.Message, files, who(user, r.s.now().Unix()))
+	sha, err = r.dir.Commit(parent, p.Message, files, who(user, r.s.now().Unix()))
 	if err != nil {
 		return "", fmt.Errorf("commit to %s: %w", r.fullName(), err)
 	}
@@ -76,7 +77,7 @@ func (r *Repo) SetRefs(login string, refs map[string]string) error {
 // Tag makes a tag on a commit, branch or tag; with a message an annotated one.
 func (r *Repo) Tag(login, name, on, message string) error {
 	r.s.mu.Lock()
-	target := r.dir.resolve(on)
+	target := r.dir.Resolve(on)
 	user, at := r.s.user(login), r.s.now().Unix()
 	r.s.unlock()
 	if target == "" {
@@ -84,7 +85,7 @@ func (r *Repo) Tag(login, name, on, message string) error {
 	}
 	if message != "" {
 		text := fmt.Sprintf("object %s\ntype commit\ntag %s\ntagger %s <%s> %d +0000\n\n%s\n", target, name, user.login, user.email(), at, message)
-		tag, err := r.dir.input(nil, text, "mktag")
+		tag, err := r.dir.Input(nil, text, "mktag")
 		if err != nil {
 			return err
 		}
@@ -100,11 +101,11 @@ func (r *Repo) Head(ref string) string {
 		ref = r.defaultBranch
 		r.s.unlock()
 	}
-	return r.dir.resolve(ref)
+	return r.dir.Resolve(ref)
 }
 
 func (r *Repo) set(user *account, refs map[string]string) error {
-	before, err := r.dir.refs("refs/heads", "refs/tags")
+	before, err := r.dir.Refs("refs/heads", "refs/tags")
 	if err != nil {
 		return err
 	}
@@ -116,7 +117,7 @@ func (r *Repo) set(user *account, refs map[string]string) error {
 			fmt.Fprintf(&script, "update %s %s\n", ref, refs[ref])
 		}
 	}
-	if _, err := r.dir.input(nil, script.String(), "update-ref", "--stdin"); err != nil {
+	if _, err := r.dir.Input(nil, script.String(), "update-ref", "--stdin"); err != nil {
 		return err
 	}
 	return r.tell(user, before)
@@ -126,7 +127,7 @@ func (r *Repo) set(user *account, refs map[string]string) error {
 func (r *Repo) received(user *account, run func()) error {
 	r.pushing.Lock()
 	defer r.pushing.Unlock()
-	before, err := r.dir.refs("refs/heads", "refs/tags")
+	before, err := r.dir.Refs("refs/heads", "refs/tags")
 	if err != nil {
 		return err
 	}
@@ -136,20 +137,12 @@ func (r *Repo) received(user *account, run func()) error {
 	return r.tell(user, before)
 }
 
-// change is one ref that a push moved.
-type change struct {
-	ref, before, after string // zeroSHA: none
-}
-
-func (c change) created() bool { return c.before == zeroSHA }
-func (c change) deleted() bool { return c.after == zeroSHA }
-
 // split takes the ref apart as create and delete events name it.
-func (c change) split() (kind, name string) {
-	if name, found := strings.CutPrefix(c.ref, "refs/tags/"); found {
+func split(m gitserver.Move) (kind, name string) {
+	if name := m.Tag(); name != "" {
 		return "tag", name
 	}
-	return "branch", strings.TrimPrefix(c.ref, "refs/heads/")
+	return "branch", m.Branch()
 }
 
 // manyTags is how many tags a push may move before GitHub sends nothing for
@@ -158,18 +151,23 @@ const manyTags = 3
 
 // tell compares the refs with those before and sends the events.
 func (r *Repo) tell(user *account, before map[string]string) error {
-	after, err := r.dir.refs("refs/heads", "refs/tags")
+	after, err := r.dir.Refs("refs/heads", "refs/tags")
 	if err != nil {
 		return err
 	}
-	changes, tags := compareRefs(before, after)
+	changes, tags := gitserver.Compare(before, after), 0
 	if len(changes) == 0 {
 		return nil
+	}
+	for _, c := range changes {
+		if c.Tag() != "" {
+			tags++
+		}
 	}
 	r.pushed = r.s.now()
 	var all error
 	for _, c := range changes {
-		if kind, _ := c.split(); kind == "tag" && tags > manyTags {
+		if kind, _ := split(c); kind == "tag" && tags > manyTags {
 			continue
 		}
 		all = errors.Join(all, r.tellOne(user, c, before))
@@ -177,40 +175,12 @@ func (r *Repo) tell(user *account, before map[string]string) error {
 	return all
 }
 
-func compareRefs(before, after map[string]string) (changes []change, tags int) {
-	names := map[string]string{}
-	for ref := range before {
-		names[ref] = ""
-	}
-	for ref := range after {
-		names[ref] = ""
-	}
-	for _, ref := range sorted(names) {
-		c := change{ref, or(before[ref]), or(after[ref])}
-		if c.before == c.after {
-			continue
-		}
-		if kind, _ := c.split(); kind == "tag" {
-			tags++
-		}
-		changes = append(changes, c)
-	}
-	return changes, tags
-}
-
-func or(sha string) string {
-	if sha == "" {
-		return zeroSHA
-	}
-	return sha
-}
-
-func (r *Repo) tellOne(user *account, c change, before map[string]string) error {
-	kind, name := c.split()
+func (r *Repo) tellOne(user *account, c gitserver.Move, before map[string]string) error {
+	kind, name := split(c)
 	switch {
-	case c.created():
+	case c.Created():
 		r.s.emit(r, "create", user, object{"ref": name, "ref_type": kind, "master_branch": r.defaultBranch, "description": nil, "pusher_type": "user"})
-	case c.deleted():
+	case c.Deleted():
 		r.s.emit(r, "delete", user, object{"ref": name, "ref_type": kind, "pusher_type": "user"})
 	}
 	payload, err := r.pushPayload(user, c, before)
@@ -221,39 +191,39 @@ func (r *Repo) tellOne(user *account, c change, before map[string]string) error 
 	if kind == "tag" {
 		return nil
 	}
-	if !c.deleted() {
-		if err := r.requestSuites(user, name, c.before, c.after); err != nil {
+	if !c.Deleted() {
+		if err := r.requestSuites(user, name, c.Before, c.After); err != nil {
 			return err
 		}
 	}
 	return r.movePulls(user, name, c)
 }
 
-func (r *Repo) pushPayload(user *account, c change, before map[string]string) (object, error) {
+func (r *Repo) pushPayload(user *account, c gitserver.Move, before map[string]string) (object, error) {
 	payload := object{
-		"ref": c.ref, "before": c.before, "after": c.after, "created": c.created(), "deleted": c.deleted(), "forced": false, "base_ref": nil,
-		"compare": fmt.Sprintf("%s/compare/%.12s...%.12s", r.web(), c.before, c.after), "commits": []any{}, "head_commit": nil,
+		"ref": c.Ref, "before": c.Before, "after": c.After, "created": c.Created(), "deleted": c.Deleted(), "forced": false, "base_ref": nil,
+		"compare": fmt.Sprintf("%s/compare/%.12s...%.12s", r.web(), c.Before, c.After), "commits": []any{}, "head_commit": nil,
 		"pusher": object{"name": user.login, "email": user.email()}, "repository": r.pushJSON(),
 	}
-	if c.deleted() {
+	if c.Deleted() {
 		return payload, nil
 	}
-	head := r.dir.resolve(c.after)
+	head := r.dir.Resolve(c.After)
 	args := []string{"rev-list", "--reverse", "--max-count=2048", head}
-	if !c.created() {
-		args = append(args, "^"+c.before)
-		_, err := r.dir.run("merge-base", "--is-ancestor", c.before, c.after)
+	if !c.Created() {
+		args = append(args, "^"+c.Before)
+		_, err := r.dir.Run("merge-base", "--is-ancestor", c.Before, c.After)
 		payload["forced"] = err != nil
 	}
 	for _, ref := range sorted(before) {
-		if c.created() && before[ref] == c.after && strings.HasPrefix(ref, "refs/heads/") {
+		if c.Created() && before[ref] == c.After && strings.HasPrefix(ref, "refs/heads/") {
 			payload["base_ref"] = ref
 		}
-		if c.created() {
+		if c.Created() {
 			args = append(args, "^"+before[ref])
 		}
 	}
-	out, err := r.dir.run(args...)
+	out, err := r.dir.Run(args...)
 	if err != nil {
 		return nil, err
 	}
@@ -276,25 +246,16 @@ func (r *Repo) pushedCommit(sha string) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := r.dir.run("diff-tree", "--root", "--no-commit-id", "--name-status", "--no-renames", "-r", "-m", "--first-parent", sha)
+	added, modified, removed, err := r.dir.Changed(sha)
 	if err != nil {
 		return nil, err
 	}
-	lists := map[string][]string{"A": {}, "D": {}, "M": {}}
-	for line := range strings.Lines(files) {
-		kind, path, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		if kind == "T" {
-			kind = "M"
-		}
-		lists[kind] = append(lists[kind], path)
+	person := func(p gitserver.Person) object {
+		return object{"name": p.Name, "email": p.Email, "username": p.Name}
 	}
-	for _, l := range lists {
-		sort.Strings(l)
-	}
-	person := func(p person) object { return object{"name": p.name, "email": p.email, "username": p.name} }
 	return object{
-		"id": sha, "tree_id": c.tree, "distinct": true, "message": c.message, "timestamp": c.author.at.Format(time.RFC3339),
-		"url": r.web() + "/commit/" + sha, "author": person(c.author), "committer": person(c.committer),
-		"added": lists["A"], "removed": lists["D"], "modified": lists["M"],
+		"id": sha, "tree_id": c.Tree, "distinct": true, "message": c.Message, "timestamp": c.Author.At.Format(time.RFC3339),
+		"url": r.web() + "/commit/" + sha, "author": person(c.Author), "committer": person(c.Committer),
+		"added": added, "removed": removed, "modified": modified,
 	}, nil
 }

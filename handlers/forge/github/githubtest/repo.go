@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/registry-build/registry-build/handlers/forge/forgetest/gitserver"
 )
 
 // Repo is a repository of the double, whatever it is called now.
@@ -18,12 +20,12 @@ type Repo struct {
 	private       bool
 	fork          *Repo // what this is a fork of
 	defaultBranch string
-	dir           bare
+	dir           gitserver.Repo
 	created       time.Time
 	pushed        time.Time
 	collaborators map[string]string // lower-cased login: admin, maintain, write, triage, read
 	protected     map[string]bool   // branch
-	commits       map[string]commit
+	commits       map[string]gitserver.Commit
 	pushing       sync.Mutex // one push after another; taken before the server's lock
 
 	number      int // of the last pull request or issue
@@ -56,13 +58,13 @@ func (s *Server) AddRepo(fullName string, o RepoOptions) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.dir.initialise(o.DefaultBranch); err != nil {
+	if err := r.dir.Init(o.DefaultBranch, hiddenRefs); err != nil {
 		return nil, fmt.Errorf("repository %s: %w", fullName, err)
 	}
 	if o.Files != nil {
-		sha, err := r.dir.commit("", "Initial commit", contents(o.Files), who(s.user(""), s.now().Unix()))
+		sha, err := r.dir.Commit("", "Initial commit", contents(o.Files), who(s.user(""), s.now().Unix()))
 		if err == nil {
-			_, err = r.dir.run("update-ref", "refs/heads/"+o.DefaultBranch, sha)
+			_, err = r.dir.Run("update-ref", "refs/heads/"+o.DefaultBranch, sha)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("first commit of %s: %w", fullName, err)
@@ -82,9 +84,9 @@ func (s *Server) newRepo(fullName string, o RepoOptions) (*Repo, error) {
 	}
 	r := &Repo{
 		s: s, id: s.id(), owner: s.account(login, true), name: name, private: o.Private, defaultBranch: o.DefaultBranch,
-		created: s.now(), pushed: s.now(), collaborators: map[string]string{}, protected: map[string]bool{}, commits: map[string]commit{},
+		created: s.now(), pushed: s.now(), collaborators: map[string]string{}, protected: map[string]bool{}, commits: map[string]gitserver.Commit{},
 	}
-	r.dir = bare(filepath.Join(s.opts.Dir, fmt.Sprintf("%d.git", r.id)))
+	r.dir = gitserver.Repo(filepath.Join(s.opts.Dir, fmt.Sprintf("%d.git", r.id)))
 	s.repos[r.id], s.names[key] = r, r.id // who takes an old name ends its redirect
 	return r, nil
 }
@@ -115,10 +117,10 @@ func (r *Repo) Fork(login string) (*Repo, error) {
 		return nil, err
 	}
 	f.fork = r
-	if err := f.dir.initialise(r.defaultBranch); err != nil {
+	if err := f.dir.Init(r.defaultBranch, hiddenRefs); err != nil {
 		return nil, err
 	}
-	_, err = f.dir.run("fetch", "-q", string(r.dir), "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+	_, err = f.dir.Run("fetch", "-q", string(r.dir), "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 	return f, err
 }
 
@@ -182,7 +184,7 @@ func (r *Repo) SetDefaultBranch(branch string) error {
 	defer r.s.unlock()
 	old := r.defaultBranch
 	r.defaultBranch = branch
-	_, err := r.dir.run("symbolic-ref", "HEAD", "refs/heads/"+branch)
+	_, err := r.dir.Run("symbolic-ref", "HEAD", "refs/heads/"+branch)
 	r.s.emit(r, "repository", r.s.user(""), object{"action": "edited", "changes": object{"default_branch": object{"from": old}}})
 	return err
 }
@@ -274,3 +276,9 @@ func contents(files map[string]string) map[string]*string {
 	}
 	return out
 }
+
+// hiddenRefs are GitHub's own: pushes cannot move them.
+const hiddenRefs = "refs/pull"
+
+// who is the identity that git records.
+func who(a *account, at int64) []string { return gitserver.Who(a.login, a.email(), at) }

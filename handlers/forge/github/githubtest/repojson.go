@@ -101,7 +101,7 @@ func (s *Server) collaboratorPermission(c *call) (answer, error) {
 
 func (s *Server) getBranch(c *call) (answer, error) {
 	branch := c.vars["branch"]
-	refs, err := c.repo.dir.refs("refs/heads/" + branch)
+	refs, err := c.repo.dir.Refs("refs/heads/" + branch)
 	if err != nil {
 		return answer{}, err
 	}
@@ -127,7 +127,7 @@ func (s *Server) getBranch(c *call) (answer, error) {
 }
 
 func (s *Server) listBranches(c *call) (answer, error) {
-	refs, err := c.repo.dir.refs("refs/heads")
+	refs, err := c.repo.dir.Refs("refs/heads")
 	if err != nil {
 		return answer{}, err
 	}
@@ -146,7 +146,7 @@ func (s *Server) listBranches(c *call) (answer, error) {
 }
 
 func (s *Server) listTags(c *call) (answer, error) {
-	refs, err := c.repo.dir.refs("refs/tags")
+	refs, err := c.repo.dir.Refs("refs/tags")
 	if err != nil {
 		return answer{}, err
 	}
@@ -154,7 +154,7 @@ func (s *Server) listTags(c *call) (answer, error) {
 	names := sorted(refs)
 	slices.Reverse(names)
 	for _, full := range names {
-		name, sha := strings.TrimPrefix(full, "refs/tags/"), c.repo.dir.resolve(full)
+		name, sha := strings.TrimPrefix(full, "refs/tags/"), c.repo.dir.Resolve(full)
 		list = append(list, object{
 			"name": name, "node_id": nodeID("Ref", c.repo.id), "commit": object{"sha": sha, "url": c.repo.api() + "/commits/" + sha},
 			"zipball_url": c.repo.api() + "/zipball/" + full, "tarball_url": c.repo.api() + "/tarball/" + full,

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/gorilla/mux"
+
+	"github.com/registry-build/registry-build/handlers/forge/forgetest/gitserver"
 )
 
 // audience is whom a route answers.
@@ -140,8 +142,8 @@ func (s *Server) handler() http.Handler {
 	web.Handle("/api/v3/", http.StripPrefix("/api/v3", api))
 	web.Handle("/", api)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p := r.URL.Path; strings.HasSuffix(p, "/info/refs") || strings.HasSuffix(p, "/git-upload-pack") || strings.HasSuffix(p, "/git-receive-pack") {
-			s.gitHTTP(w, r)
+		if git, found := gitserver.Parse(r); found {
+			s.gitHTTP(w, r, git)
 			return
 		}
 		web.ServeHTTP(w, r)

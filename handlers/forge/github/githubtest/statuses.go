@@ -115,7 +115,7 @@ func (st *status) json(r *Repo) object {
 }
 
 func (s *Server) listStatuses(c *call) (answer, error) {
-	sha := c.repo.dir.resolve(c.vars["ref"])
+	sha := c.repo.dir.Resolve(c.vars["ref"])
 	if sha == "" {
 		return answer{}, errNotFound
 	}
@@ -131,7 +131,7 @@ func (s *Server) listStatuses(c *call) (answer, error) {
 // combinedStatus takes the newest of each context:
 // https://docs.github.com/rest/commits/statuses#get-the-combined-status-for-a-specific-reference
 func (s *Server) combinedStatus(c *call) (answer, error) {
-	sha := c.repo.dir.resolve(c.vars["ref"])
+	sha := c.repo.dir.Resolve(c.vars["ref"])
 	if sha == "" {
 		return answer{}, errNotFound
 	}

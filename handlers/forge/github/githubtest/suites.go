@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/registry-build/registry-build/handlers/forge/forgetest/gitserver"
 )
 
 // suite holds an app's check runs of one commit.
@@ -40,8 +42,8 @@ func (r *Repo) suiteOf(app *App, sha string) *suite {
 			return u
 		}
 	}
-	u := &suite{id: r.s.id(), app: app, sha: sha, created: r.s.now(), before: zeroSHA, after: sha}
-	if refs, err := r.dir.refs("refs/heads"); err == nil {
+	u := &suite{id: r.s.id(), app: app, sha: sha, created: r.s.now(), before: gitserver.ZeroSHA, after: sha}
+	if refs, err := r.dir.Refs("refs/heads"); err == nil {
 		for _, name := range sorted(refs) {
 			if refs[name] == sha && u.branch == "" {
 				u.branch = strings.TrimPrefix(name, "refs/heads/")
@@ -100,11 +102,11 @@ func (u *suite) hookJSON(r *Repo) object {
 	return out
 }
 
-func simpleCommit(c commit) object {
+func simpleCommit(c gitserver.Commit) object {
 	return object{
-		"id": c.sha, "tree_id": c.tree, "message": c.message, "timestamp": stamp(c.author.at),
-		"author":    object{"name": c.author.name, "email": c.author.email},
-		"committer": object{"name": c.committer.name, "email": c.committer.email},
+		"id": c.SHA, "tree_id": c.Tree, "message": c.Message, "timestamp": stamp(c.Author.At),
+		"author":    object{"name": c.Author.Name, "email": c.Author.Email},
+		"committer": object{"name": c.Committer.Name, "email": c.Committer.Email},
 	}
 }
 
@@ -118,7 +120,7 @@ func (s *Server) getSuite(c *call) (answer, error) {
 }
 
 func (s *Server) listSuites(c *call) (answer, error) {
-	sha := c.repo.dir.resolve(c.vars["ref"])
+	sha := c.repo.dir.Resolve(c.vars["ref"])
 	list := []any{}
 	for _, u := range c.repo.suites {
 		if u.sha == sha && (c.query("app_id") == "" || c.query("app_id") == fmt.Sprint(u.app.ID)) {
@@ -140,10 +142,10 @@ func (r *Repo) MergeGroup(number int) (sha string, err error) {
 	if err != nil {
 		return "", err
 	}
-	base := r.dir.resolve("refs/heads/" + p.base)
+	base := r.dir.Resolve("refs/heads/" + p.base)
 	bot := s.user("github-merge-queue[bot]")
 	message := fmt.Sprintf("Merge pull request #%d from %s\n\n%s", number, p.label(), p.title)
-	sha, err = r.dir.merge(base, p.sha, message, who(bot, s.now().Unix()))
+	sha, err = r.dir.Merge(base, p.sha, message, who(bot, s.now().Unix()))
 	if err != nil || sha == "" {
 		return "", fmt.Errorf("pull request %d cannot be merged: %w", number, err)
 	}
