@@ -52,7 +52,7 @@ func (f *Forge) Pull(ctx context.Context, repo builder.Repository, number int) (
 	}
 	var mr mergeRequest
 	if _, err := f.get(ctx, fmt.Sprintf("projects/%d/merge_requests/%d", id, number), nil, &mr); err != nil {
-		return builder.Pull{}, notFound(fmt.Errorf("merge request %s!%d: %w", repo.FullName(), number, err))
+		return builder.Pull{}, closedToUs(fmt.Errorf("merge request %s!%d: %w", repo.FullName(), number, err))
 	}
 	if mr.open() && mr.SHA == "" {
 		if f.Now().Sub(mr.CreatedAt) < diffSoon {
@@ -130,7 +130,7 @@ func (f *Forge) Permission(ctx context.Context, repo builder.Repository, person 
 	}
 	permission, err := f.permission(ctx, id, person)
 	if err != nil {
-		return builder.PermissionNone, fmt.Errorf("permission of %s in %s: %w", person, repo.FullName(), err)
+		return builder.PermissionNone, closedToUs(fmt.Errorf("permission of %s in %s: %w", person, repo.FullName(), err))
 	}
 	return permission, nil
 }

@@ -184,6 +184,10 @@ func TestPull(t *testing.T) {
 				t.Errorf("%d: %v; want ErrNotFound", number, err)
 			}
 		}
+		a.set("projects/7/merge_requests/5", `403 {"message":"403 Forbidden"}`)
+		if _, err := f.Pull(t.Context(), shop(), 5); !errors.Is(err, builder.ErrDenied) {
+			t.Errorf("closed to us: %v; want ErrDenied", err)
+		}
 		if _, err := f.Pull(t.Context(), shop(), 4); !errors.Is(err, builder.ErrNotFound) || a.count("projects/7/merge_requests/4") != 3 {
 			t.Errorf("%v after %d questions; want ErrNotFound after 3", err, a.count("projects/7/merge_requests/4"))
 		}

@@ -166,6 +166,15 @@ func notFound(err error) error {
 	return err
 }
 
+// closedToUs turns GitLab's 404 into builder.ErrNotFound, its 403 into
+// builder.ErrDenied.
+func closedToUs(err error) error {
+	if answeredWith(err) == http.StatusForbidden {
+		return fmt.Errorf("%w: %w", builder.ErrDenied, err)
+	}
+	return notFound(err)
+}
+
 // projectID reads a project's id. What is none belongs to nobody.
 func projectID(repo builder.Repository) (int, error) {
 	id, err := strconv.Atoi(repo.ID)

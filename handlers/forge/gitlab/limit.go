@@ -170,7 +170,8 @@ func (l *limits) note(resp *http.Response, endpoint string) error {
 		l.left = rate{limit: limit, remaining: max(remaining-max(l.flying-1, 0), 0), reset: now.Add(min(reset, waitAtMost))}
 	}
 	if !isLimit(resp) {
-		if resp.StatusCode < http.StatusBadRequest {
+		// An answer that was on its way when the limit was met ends nothing.
+		if resp.StatusCode < http.StatusBadRequest && !l.refusals[endpoint].until.After(now) {
 			delete(l.refusals, endpoint)
 		}
 		return nil

@@ -186,6 +186,27 @@ func TestLimitOfOneEndpoint(t *testing.T) {
 	})
 }
 
+// An answer that was on its way when a limit was met does not end it.
+func TestLimitOutlivesOlderAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := wiredTo(own, func(n int, _ *http.Request) (*http.Response, error) {
+			if n == 0 {
+				time.Sleep(5 * time.Second)
+				return says(201, `{}`)
+			}
+			return says(429, `{"message":{"error":"This endpoint has been requested too many times."}}`)
+		})
+		var slow sync.WaitGroup
+		slow.Go(func() { sendBy(t.Context(), t, w, http.MethodPost, notesAPI) })
+		synctest.Wait()
+		sendBy(t.Context(), t, w, http.MethodPost, notesAPI)
+		slow.Wait()
+		if _, wait, err := sendBy(t.Context(), t, w, http.MethodPost, notesAPI); wait != 55*time.Second {
+			t.Errorf("got %v; want the rest of the minute", err)
+		}
+	})
+}
+
 // A short wait is waited, also by writes: nothing was done yet.
 func TestShortWaitIsWaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

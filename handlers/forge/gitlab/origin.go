@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -86,11 +85,8 @@ func (p project) record(instance string) builder.Repository {
 func (f *Forge) project(ctx context.Context, id int) (project, error) {
 	var p project
 	_, err := f.get(ctx, "projects/"+strconv.Itoa(id), nil, &p)
-	if answeredWith(err) == http.StatusForbidden {
-		return project{}, fmt.Errorf("%w: %w", builder.ErrDenied, err)
-	}
 	if err != nil {
-		return project{}, notFound(err)
+		return project{}, closedToUs(err)
 	}
 	if p.ID != id || !fullPaths.MatchString(p.Path) {
 		return project{}, fmt.Errorf("GitLab answers with project %d, %.200q for project %d", p.ID, p.Path, id)
