@@ -162,7 +162,7 @@ func (r *hookRig) ActiveRepositories(context.Context, time.Time) ([]builder.Repo
 }
 
 func (r *hookRig) names() (names []string) {
-	list, _ := r.ActiveRepositories(nil, time.Time{})
+	list, _ := r.ActiveRepositories(r.t.Context(), time.Time{})
 	for _, repo := range list {
 		names = append(names, repo.FullName())
 	}
