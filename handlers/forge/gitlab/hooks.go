@@ -207,9 +207,5 @@ func (f *Forge) log(ctx context.Context, p place, id, page int) (list []logged, 
 	if err != nil {
 		return nil, 0, fmt.Errorf("deliveries of the webhook of %s: %w", p.Path, err)
 	}
-	next = resp.NextPage
-	if next == 0 && resp.NextLink != "" { // a proxy left X-Next-Page out
-		next = page + 1
-	}
-	return list, next, nil
+	return list, nextPage(resp, page), nil
 }
