@@ -76,7 +76,7 @@ func (r *reader) gitlab(v *yaml.Node) []GitLab {
 			g.Name = instanceOf(g.URL)
 		}
 		if line, ok := lines[g.Name]; ok && g.Name != "" {
-			r.errorf(n, "the GitLab server in line %d is called %q, too; give one of them another name:", line, g.Name)
+			r.errorf(n, "the GitLab server in line %d is called %q, too; give one of them another with name:", line, g.Name)
 		}
 		lines[g.Name] = n.Line
 		return g

@@ -24,6 +24,7 @@ func setFullEnv(t *testing.T) (appKey string) {
 	appKey = string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
 	t.Setenv("TEST_APP_KEY", appKey)
 	t.Setenv("TEST_SECRET", "It's a Secret to Everybody")
+	t.Setenv("TEST_GITLAB_TOKEN", "glpat-first")
 	t.Setenv("TEST_PASSWORD", "pa$$:word")
 	t.Setenv("TEST_HOME", "/home/build")
 	t.Setenv("TEST_COUNT", "8")
@@ -67,6 +68,14 @@ func TestServerFull(t *testing.T) {
 			App: 12345, Key: appKey, Secrets: []string{"It's a Secret to Everybody", "another-webhook-secret"},
 			API: "https://github.example.com/api/v3", URL: "https://github.example.com",
 			Show: ShowChecks, PullRequests: PullMerge, Bots: []string{"renovate[bot]", "dependabot"}, Deployments: true, GitOps: true,
+		},
+		GitLab: []GitLab{
+			{Name: "gitlab", URL: "https://gitlab.com", Token: "glpat-first", Events: ByWebhook},
+			{
+				Name: "lab", URL: "https://git.example.com/gitlab", Token: "glpat-second", Secrets: []string{"It's a Secret to Everybody", "another-webhook-secret"},
+				CA: "/etc/registry-build/lab.pem", Proxy: "socks5://proxy.example.com:1080", Events: ByPoll,
+				Bots: []string{"renovate-bot"}, Onboard: true, GitOps: true,
+			},
 		},
 		KeyFile: "/etc/registry-build/key",
 		Policy: []Policy{
