@@ -137,8 +137,8 @@ func with(ctx context.Context) gitlab.RequestOptionFunc { return gitlab.WithCont
 
 // get reads a path below /api/v4, which is escaped and relative. The answer's
 // page tells whether there are more; nil where there was no answer.
-func (f *Forge) get(ctx context.Context, path string, query, into any) (*gitlab.Response, error) {
-	req, err := f.api.NewRequest(http.MethodGet, path, query, []gitlab.RequestOptionFunc{with(ctx)})
+func (f *Forge) get(ctx context.Context, path string, query, into any, options ...gitlab.RequestOptionFunc) (*gitlab.Response, error) {
+	req, err := f.api.NewRequest(http.MethodGet, path, query, append(options, with(ctx)))
 	if err != nil {
 		return nil, err
 	}

@@ -70,19 +70,21 @@ type paged struct {
 
 func (p *paged) turn(page int) { p.Page, p.PerPage = page, pageSize }
 
-// pages reads a list until there is no more of it, or take has enough. Only
-// lists of projects can be walked by keyset; the others have pages, and tell
-// no totals above 10,000, so there is a next one as long as the server says.
+// pages reads a list until there is no more of it, or take has enough. The
+// server says whether and where there is more: by X-Next-Page, or by a link
+// where it goes by keyset, which lists of projects can, or leaves that out. It
+// tells no totals above 10,000.
 // https://docs.gitlab.com/api/rest/#pagination
 func pages[T any](ctx context.Context, f *Forge, path string, query interface{ turn(page int) }, take func(T) (more bool, err error)) error {
-	for page, n := 1, 0; page > 0; n++ {
+	var link []gitlab.RequestOptionFunc
+	for page, n := 1, 0; ; n++ {
 		if n >= pagesMost {
 			f.Log.Warn("a list has no end", "path", path, "pages", n)
 			return nil
 		}
 		var items []T
 		query.turn(page)
-		resp, err := f.get(ctx, path, query, &items)
+		resp, err := f.get(ctx, path, query, &items, link...)
 		if err != nil {
 			return err
 		}
@@ -91,12 +93,20 @@ func pages[T any](ctx context.Context, f *Forge, path string, query interface{ t
 				return err
 			}
 		}
-		page = nextPage(resp, page)
+		switch {
+		case resp.NextPage > page:
+			page = resp.NextPage
+		case resp.NextPage == 0 && resp.NextLink != "":
+			// Only its query is taken, so that it leads nowhere else.
+			link = []gitlab.RequestOptionFunc{gitlab.WithKeysetPaginationParameters(resp.NextLink)}
+		default:
+			return nil
+		}
 	}
-	return nil
 }
 
-// nextPage is 0 on the last one.
+// nextPage is the number of the next page of a list that has numbers, 0 on the
+// last one.
 func nextPage(resp *gitlab.Response, page int) int {
 	if resp.NextPage > page || resp.NextLink == "" {
 		return resp.NextPage
@@ -208,7 +218,8 @@ type eventQuery struct {
 // lists, and without their commit.
 // https://docs.gitlab.com/api/events/#list-all-visible-events-for-a-project
 func (f *Forge) commitNotes(ctx context.Context, project int, since time.Time) ([]comment, error) {
-	query := &eventQuery{Action: "commented", TargetType: "note", After: since.UTC().AddDate(0, 0, -1).Format(time.DateOnly), Sort: "desc"}
+	// A day more than needed: the server's days may begin elsewhere.
+	query := &eventQuery{Action: "commented", TargetType: "note", After: since.UTC().AddDate(0, 0, -2).Format(time.DateOnly), Sort: "desc"}
 	var notes []comment
 	err := pages(once(ctx), f, fmt.Sprintf("projects/%d/events", project), query, func(e struct {
 		CreatedAt time.Time `json:"created_at"`

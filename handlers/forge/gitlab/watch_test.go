@@ -126,6 +126,33 @@ func TestOpenPullsWithoutEnd(t *testing.T) {
 	}
 }
 
+// A list that goes by keyset says by a link where it goes on.
+func TestKeyset(t *testing.T) {
+	var asked []string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.RawQuery)
+		after, _ := strconv.Atoi(r.URL.Query().Get("id_after"))
+		if after < 6 {
+			w.Header().Set("Link", fmt.Sprintf(`<https://elsewhere.example.com/api/v4/projects?id_after=%d&pagination=keyset&per_page=2>; rel="next"`, after+2))
+		}
+		json.NewEncoder(w).Encode([]any{object{"id": after + 1}, object{"id": after + 2}})
+	}))
+	defer s.Close()
+	f := connected(t, config.GitLab{URL: s.URL})
+	query := &struct {
+		Pagination string `url:"pagination"`
+		paged
+	}{Pagination: "keyset"}
+	var got []int
+	err := pages(t.Context(), f, "projects", query, func(p project) (bool, error) {
+		got = append(got, p.ID)
+		return true, nil
+	})
+	if diff := cmp.Diff([]int{1, 2, 3, 4, 5, 6, 7, 8}, got); diff != "" || err != nil {
+		t.Errorf("%v, asked %v (-want +got):\n%s", err, asked, diff)
+	}
+}
+
 func TestComments(t *testing.T) {
 	since := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
 	at := func(id int, seconds int, body string, more ...any) any {
@@ -201,7 +228,7 @@ func TestComments(t *testing.T) {
 		if strings.HasPrefix(path, "projects/7/merge_requests?") && !strings.Contains(path, "updated_after="+since.Add(-clockSlip).Format("2006-01-02T15%3A04%3A05Z")) {
 			t.Errorf("asked %s", path)
 		}
-		if strings.HasPrefix(path, "projects/7/events?") && !strings.Contains(path, "after="+since.AddDate(0, 0, -1).Format(time.DateOnly)) {
+		if strings.HasPrefix(path, "projects/7/events?") && !strings.Contains(path, "after="+since.AddDate(0, 0, -2).Format(time.DateOnly)) {
 			t.Errorf("asked %s", path)
 		}
 	}
