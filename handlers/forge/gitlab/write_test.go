@@ -94,6 +94,28 @@ func TestOpenPullOnce(t *testing.T) {
 	}
 }
 
+// A fork may have a branch of the same name, and a merge request from it.
+func TestOpenPullBesideAFork(t *testing.T) {
+	rig := newNoteRig(t)
+	if _, err := rig.project.Push(gitlabtest.Push{User: "ada", Branch: "ours", Files: map[string]string{"x.yaml": "1"}}); err != nil {
+		t.Fatal(err)
+	}
+	fork, err := rig.project.Fork("ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, _, err := rig.ada.MergeRequests.CreateMergeRequest(int(fork.ID()), &gitlab.CreateMergeRequestOptions{
+		Title: gitlab.Ptr("theirs"), SourceBranch: gitlab.Ptr("ours"), TargetBranch: gitlab.Ptr("main"), TargetProjectID: &rig.id,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, err := rig.OpenPull(t.Context(), rig.record(), "ours", "main", "ours", "b")
+	if err != nil || url == theirs.WebURL {
+		t.Errorf("at %s, theirs is %s: %v", url, theirs.WebURL, err)
+	}
+}
+
 func TestOpenPullRefused(t *testing.T) {
 	rig := newNoteRig(t)
 	_, err := rig.OpenPull(t.Context(), rig.record(), "there-is-none", "main", "t", "b")
