@@ -12,7 +12,7 @@ import (
 
 // acrRule reads a rule of Alibaba's: the fields of ListRepoBuildRule (2018-12-01)
 // and GetRepoBuildRuleList (2016-06-07), and the labels of its console.
-func acrRule(d *draft, s *section, _ repository) []*rule {
+func acrRule(d *draft, s *section) []*rule {
 	r := newRule(d.count, s.line)
 	r.id, _ = text(s.take("buildruleid"))
 	groups := acrCondition(d, r, s)

@@ -7,8 +7,9 @@
 //
 // Nothing is dropped in silence. A difference is a comment above the line that
 // it is about; what cannot be said in a build file at all is in
-// Result.Unmapped and at the end of the file. A rule whose meaning would
-// change becomes one that builds nothing, with the original beside it.
+// Result.Unmapped and at the end of the file. A rule whose refs, directories or
+// tags cannot be said becomes one that builds nothing, with the original beside
+// it; an argument that cannot be is left out, and the rule says so.
 //
 // What the services do is taken from their pages:
 // help.aliyun.com "ListRepoBuildRule" and "GetRepoBuildRuleList",

@@ -14,7 +14,7 @@ import (
 type service struct {
 	title string
 	keys  []string // in plainKey's form, that no other service has
-	rule  func(d *draft, s *section, repo repository) []*rule
+	rule  func(d *draft, s *section) []*rule
 }
 
 func services() []service {
@@ -203,7 +203,7 @@ func (d *draft) unread(s *section, label string) {
 // rule reads one rule, of which TCR's may come to several here.
 func (d *draft) rule(s *section, repo repository) {
 	d.count++
-	rules := d.service.rule(d, s, repo)
+	rules := d.service.rule(d, s)
 	d.unread(s, fmt.Sprintf("rule %d", d.count))
 	if len(rules) == 0 {
 		return

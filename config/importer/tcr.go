@@ -14,7 +14,7 @@ import (
 // tcrRule reads a rule of Tencent's, as its console shows it: Tencent has no
 // public call that answers with rules. One that waits for several branches, or
 // for branches and tags, becomes a rule for each.
-func tcrRule(d *draft, s *section, _ repository) []*rule {
+func tcrRule(d *draft, s *section) []*rule {
 	base := newRule(d.count, s.line)
 	base.id, _ = text(s.take("name", "规则名称"))
 	if v, ok := text(s.take("buildcontext", "context", "构建目录")); ok {
