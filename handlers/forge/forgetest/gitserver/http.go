@@ -12,8 +12,9 @@ import (
 
 // A Call is one request of git's smart protocol.
 type Call struct {
-	Path string // of the repository, with .git if the client wrote it
-	Push bool   // git push; else clone, fetch or ls-remote
+	Path string   // of the repository, with .git if the client wrote it
+	Push bool     // git push; else clone, fetch or ls-remote
+	Env  []string // more environment of the repository's own hooks
 
 	action, service string
 }
@@ -56,7 +57,7 @@ func (c Call) Serve(w http.ResponseWriter, r *http.Request, repo Repo, log *slog
 		body = unzipped
 	}
 	w.Header().Set("Content-Type", "application/x-"+c.service+"-result")
-	cmd := repo.Command(r.Context(), protocol(r), strings.TrimPrefix(c.service, "git-"), "--stateless-rpc", string(repo))
+	cmd := repo.Command(r.Context(), append(protocol(r), c.Env...), strings.TrimPrefix(c.service, "git-"), "--stateless-rpc", string(repo))
 	cmd.Stdin, cmd.Stdout = body, flusher{w}
 	run := func() { finish(r, cmd, log) }
 	if !c.Push {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -50,6 +51,9 @@ type apiError struct {
 }
 
 func (e *apiError) Error() string { return fmt.Sprintf("%d %v", e.status, e.body) }
+
+// errUnknown is said of addresses that the server does not have.
+var errUnknown = &apiError{status: http.StatusNotFound, body: object{"error": "404 Not Found"}}
 
 // refuse is {"message": …}: GitLab's render_api_error!.
 func refuse(status int, message any) error {
@@ -103,7 +107,9 @@ func (s *Server) api(router *mux.Router) http.Handler {
 			a, err = fail.answer()
 		} else if router.Match(r, &match) && match.MatchErr == nil {
 			c.name = match.Route.GetName()
-			if c.vars, err = unescape(match.Vars); err == nil {
+			if slices.Contains(s.opts.Without, c.name) {
+				err = errUnknown
+			} else if c.vars, err = unescape(match.Vars); err == nil {
 				a, err = s.serve(c, all[c.name], &seen)
 			}
 			if fail != nil {
@@ -111,7 +117,7 @@ func (s *Server) api(router *mux.Router) http.Handler {
 				a, err = fail.answer()
 			}
 		} else {
-			err = &apiError{status: http.StatusNotFound, body: object{"error": "404 Not Found"}}
+			err = errUnknown
 			s.mu.Lock()
 			s.complain("%s %s: the double has no such operation", r.Method, r.URL.Path)
 			s.unlock()

@@ -56,7 +56,8 @@ func (s *Server) ReleaseDeliveries(reversed bool) {
 func (s *Server) LoseDeliveries(n int) { s.hooks.lose(n) }
 
 // courier delivers webhooks one after another, as they were made, and keeps
-// what came of each.
+// what came of each. GitLab tries none again by itself: WebHookService takes
+// every error of HTTP for an answer.
 type courier struct {
 	s        *Server
 	verified *http.Client

@@ -13,6 +13,7 @@ func (s *Server) gitHTTP(w http.ResponseWriter, r *http.Request, git gitserver.C
 	p, u, status := s.admitGit(r, git)
 	switch status {
 	case http.StatusOK:
+		git.Env = p.protection(u)
 		git.Serve(w, r, p.dir, s.log, func(run func()) error { return p.received(u, run) })
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Basic realm="GitLab"`)

@@ -61,7 +61,7 @@ func (c *call) groupHooks() error {
 	case c.group == nil || !c.s.opts.Free:
 		return nil
 	case strings.HasSuffix(c.s.opts.Version, "-ce"):
-		return &apiError{status: http.StatusNotFound, body: object{"error": "404 Not Found"}}
+		return errUnknown
 	}
 	return forbidden()
 }

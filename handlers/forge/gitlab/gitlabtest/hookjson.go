@@ -1,6 +1,7 @@
 package gitlabtest
 
 import (
+	"net/url"
 	"strings"
 	"time"
 )
@@ -19,8 +20,11 @@ func (p *Project) hookJSON() object {
 }
 
 func (s *Server) host() string {
-	host, _, _ := strings.Cut(strings.TrimPrefix(s.URL, "http://"), ":")
-	return host
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // hookRepository is the deprecated short form of pushes.

@@ -141,7 +141,7 @@ const hookLogDays = 7
 // hookEvents: https://docs.gitlab.com/api/project_webhooks/#list-all-events-for-a-project-webhook
 func (s *Server) hookEvents(c *call) (answer, error) {
 	if s.opts.NoHookLogs {
-		return answer{}, &apiError{status: http.StatusNotFound, body: object{"error": "404 Not Found"}}
+		return answer{}, errUnknown
 	}
 	h, err := c.hook()
 	if err != nil {
@@ -211,7 +211,7 @@ func (d *Delivery) json() object {
 // sent (app/services/web_hooks/events/resend_service.rb).
 func (s *Server) resend(c *call) (answer, error) {
 	if s.opts.NoHookLogs {
-		return answer{}, &apiError{status: http.StatusNotFound, body: object{"error": "404 Not Found"}}
+		return answer{}, errUnknown
 	}
 	h, err := c.hook()
 	if err != nil {

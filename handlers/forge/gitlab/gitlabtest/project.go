@@ -95,7 +95,11 @@ func (s *Server) newProject(fullPath string, o ProjectOptions) (*Project, error)
 	}
 	p.dir = gitserver.Repo(filepath.Join(s.opts.Dir, fmt.Sprintf("%d.git", p.id)))
 	s.projects[p.id], s.names[strings.ToLower(fullPath)] = p, p.id // who takes an old path ends its redirect
-	if err := p.dir.Init(o.DefaultBranch, hiddenRefs); err != nil {
+	err = p.dir.Init(o.DefaultBranch, hiddenRefs)
+	if err == nil {
+		err = p.guard()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("project %s: %w", fullPath, err)
 	}
 	return p, nil
@@ -180,7 +184,9 @@ func (p *Project) SetMemberUntil(username string, level Level, expires time.Time
 	p.members = setMember(p.members, p.s.person(username), level, expires)
 }
 
-// Protect switches the protection of a branch; the default branch begins with it.
+// Protect switches the protection of a branch; the default branch begins with
+// it. Pushes to it need a maintainer, and git cannot force or delete it. The
+// methods for people may, as whoever has unprotected it for a moment.
 func (p *Project) Protect(branch string, on bool) {
 	p.s.mu.Lock()
 	defer p.s.unlock()
@@ -244,10 +250,19 @@ func (p *Project) move(space *namespace, path, event string) error {
 	return nil
 }
 
-// Remove deletes the project.
+// Remove deletes the project. Merge requests from it are closed, and have no
+// source any more.
 func (p *Project) Remove() {
 	p.s.mu.Lock()
 	defer p.s.unlock()
+	for _, into := range p.s.all() {
+		for _, m := range into.merges {
+			if m.from == p && into != p {
+				_ = m.close(p.s.person("")) // refused where it is not open
+				m.from = nil
+			}
+		}
+	}
 	p.s.tellSystem("project_destroy", p, nil)
 	p.removed = true
 	delete(p.s.projects, p.id)

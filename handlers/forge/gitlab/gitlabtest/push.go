@@ -141,9 +141,7 @@ func (p *Project) set(u *user, refs map[string]string) error {
 	return p.tell(u, before)
 }
 
-// received runs a push over git's protocol and tells of what it changed. Refs
-// that the person may not move are put back, which GitLab's hook refuses
-// earlier.
+// received runs a push over git's protocol and tells of what it changed.
 func (p *Project) received(u *user, run func()) error {
 	p.pushing.Lock()
 	defer p.pushing.Unlock()

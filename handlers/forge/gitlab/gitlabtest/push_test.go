@@ -59,7 +59,7 @@ func gitPush(t *testing.T, w *world) {
 		{"three tags", []string{"push", "-q", "origin", "main:refs/tags/a", "main:refs/tags/b", "main:refs/tags/c"}, []string{"Tag Push Hook", "Tag Push Hook", "Tag Push Hook"}},
 		{"four tags and a branch", []string{"push", "-q", "origin", "main:refs/tags/d", "main:refs/tags/e", "main:refs/tags/f", "main:refs/tags/g", "main:h"}, []string{"Push Hook"}},
 		{"nothing new", []string{"push", "-q", "origin", "main"}, nil},
-		{"forced", []string{"push", "-q", "-f", "origin", "main~1:main"}, []string{"Push Hook"}},
+		{"forced", []string{"push", "-q", "-f", "origin", "main~1:refs/heads/a"}, []string{"Push Hook"}},
 	} {
 		t.Run(step.name, func(t *testing.T) {
 			git(t, dir, step.args...)
@@ -211,6 +211,34 @@ func TestGitAccess(t *testing.T) {
 		git(t, dir, "init", "-q")
 		git(t, dir, "fetch", "-q", "--depth=1", strings.Replace(w.project.CloneURL(), "http://", "http://oauth2:"+bot.Value+"@", 1), first)
 	})
+}
+
+// TestProtection is what git may not do to a protected branch.
+func TestProtection(t *testing.T) {
+	w := newWorld(t)
+	w.project.SetMember("dev", gitlabtest.Developer)
+	must(w.project.Push(gitlabtest.Push{Files: map[string]string{"b": "b"}}))(t)
+	for _, test := range []struct {
+		name, user, refspec, want string
+	}{
+		{"a developer's branch", "dev", "HEAD:refs/heads/topic", ""},
+		{"a developer's tag", "dev", "HEAD:refs/tags/v1", ""},
+		{"a developer on main", "dev", "HEAD:main", "not allowed to push code to protected branches"},
+		{"forced", "alice", "+HEAD~2:main", "not allowed to force push code to a protected branch"},
+		{"deleted", "alice", ":main", "only delete protected branches using the web interface"},
+		{"GitLab's own", "alice", "HEAD:refs/merge-requests/1/head", "deny updating a hidden ref"},
+		{"a maintainer on main", "alice", "HEAD:main", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "shop")
+			git(t, ".", "clone", "-q", w.project.PushURL(test.user), dir)
+			git(t, dir, "commit", "-q", "--allow-empty", "-m", test.name)
+			out, err := gitCommand(dir, "push", "origin", test.refspec).CombinedOutput()
+			if (err == nil) != (test.want == "") || !strings.Contains(string(out), test.want) {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
 }
 
 // TestMoves renames and moves: git, pages and the API lead from the old path to

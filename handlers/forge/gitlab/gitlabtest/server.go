@@ -2,11 +2,14 @@ package gitlabtest
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -28,13 +31,20 @@ type Options struct {
 	// Now is the clock of tokens, limits, disabled webhooks and every time in
 	// an answer.
 	Now func() time.Time
-	// Version is what the server says of itself; default 18.5.0-ee. A -ce has
-	// no group webhooks.
+	// Version is what the server says of itself; default 18.5.0-ee. A -ce is
+	// Free.
 	Version string
-	// Free leaves out what is sold: group webhooks.
+	// Free leaves out what is sold: group webhooks are refused (403), and not
+	// even known (404) where Version is a -ce.
 	Free bool
 	// NoHookLogs leaves out the delivery logs, as before GitLab 17.3.
 	NoHookLogs bool
+	// Without are operations that an older server does not have, by method and
+	// path as in "GET /personal_access_tokens/self" (which came with 15.5) and
+	// "POST /projects/{id}/hooks/{hook_id}/test/{trigger}" (16.11).
+	Without []string
+	// TLS serves HTTPS with a certificate of Server.CA, for 127.0.0.1.
+	TLS bool
 	// HookTimeout is how long a webhook's receiver may take; default 10 s.
 	HookTimeout time.Duration
 	// Log is told what the double itself could not do; default nowhere.
@@ -49,6 +59,8 @@ type Server struct {
 	URL string
 	// API is the root of the REST API: URL + "/api/v4".
 	API string
+	// CA is the authority of its certificate in PEM, with Options.TLS.
+	CA []byte
 
 	opts  Options
 	log   *slog.Logger
@@ -127,17 +139,30 @@ func Start(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	s.URL = "http://" + listener.Addr().String() + strings.TrimRight(opts.RelativeURL, "/")
+	scheme := "http"
+	if opts.TLS {
+		scheme, listener = "https", s.secure(listener)
+	}
+	s.URL = scheme + "://" + listener.Addr().String() + strings.TrimRight(opts.RelativeURL, "/")
 	s.API = s.URL + "/api/v4"
 	s.hooks = newCourier(s, opts.HookTimeout)
 	s.startReview()
-	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
+	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
 	go func() {
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			s.log.Error("serve gitlabtest", "err", err)
 		}
 	}()
 	return s, nil
+}
+
+// secure wraps a listener in TLS, with the certificate for tests that the
+// standard library has; it is its own authority.
+func (s *Server) secure(listener net.Listener) net.Listener {
+	lender := httptest.NewTLSServer(http.NotFoundHandler())
+	defer lender.Close()
+	s.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: lender.Certificate().Raw})
+	return tls.NewListener(listener, &tls.Config{Certificates: lender.TLS.Certificates})
 }
 
 // Close ends deliveries and connections and removes a temporary folder.
