@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	requestsAtOnce = 8 // requests; a small server has about as many workers
+	requestsAtOnce = 8 // a small server has about as many workers
+	urgentAtOnce   = 2 // beside, so that results do not wait behind what hangs
 
 	windowSlack  = time.Second      // a request arrives later than it was booked
 	blockAtMost  = time.Second      // a longer wait is the caller's: builder.Later
@@ -46,8 +47,8 @@ func budgetOf(server *url.URL) budget {
 // limits is what one server lets our token do: what its answers told, and
 // what our own requests have used up.
 type limits struct {
-	now   func() time.Time
-	slots chan struct{}
+	now          func() time.Time
+	slots, aside chan struct{} // aside: for urgent calls only
 
 	mu       sync.Mutex
 	until    time.Time // nothing is sent before
@@ -72,7 +73,10 @@ type refusal struct {
 }
 
 func newLimits(now func() time.Time, b budget) *limits {
-	l := &limits{now: now, slots: make(chan struct{}, requestsAtOnce), refusals: map[string]refusal{}}
+	l := &limits{
+		now: now, slots: make(chan struct{}, requestsAtOnce), aside: make(chan struct{}, urgentAtOnce),
+		refusals: map[string]refusal{},
+	}
 	if b.calls > 0 {
 		l.calls = &window{span: time.Minute, most: b.calls, reserve: b.callsReserve}
 	}
@@ -85,32 +89,39 @@ func newLimits(now func() time.Time, b budget) *limits {
 // enter books a request and returns the function that ends it. It waits a
 // moment where that is enough; otherwise the error is a builder.Later.
 func (l *limits) enter(ctx context.Context, endpoint string) (leave func(), err error) {
+	urgent := ctx.Value(urgentKey) != nil
+	slot, aside := l.slots, chan struct{}(nil)
+	if urgent {
+		aside = l.aside
+	}
 	select {
 	case l.slots <- struct{}{}:
+	case aside <- struct{}{}:
+		slot = aside
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	for {
-		wait, why := l.book(endpoint, ctx.Value(urgentKey) != nil)
+		wait, why := l.book(endpoint, urgent)
 		if wait <= 0 {
-			return l.leave, nil
+			return func() { l.leave(slot) }, nil
 		}
 		if wait > blockAtMost {
-			<-l.slots
+			<-slot
 			return nil, builder.Later{Wait: wait, Reason: why}
 		}
 		if err := sleep(ctx, wait); err != nil {
-			<-l.slots
+			<-slot
 			return nil, err
 		}
 	}
 }
 
-func (l *limits) leave() {
+func (l *limits) leave(slot chan struct{}) {
 	l.mu.Lock()
 	l.flying--
 	l.mu.Unlock()
-	<-l.slots
+	<-slot
 }
 
 // book takes the request's share of every budget, or of none and returns how

@@ -311,3 +311,33 @@ func TestRequestsAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// How a build ended does not wait behind calls that hang.
+func TestUrgentGoesAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := wiredTo(own, func(_ int, req *http.Request) (*http.Response, error) {
+			if req.Method == http.MethodGet {
+				time.Sleep(20 * time.Second)
+			}
+			return says(200, `{}`)
+		})
+		var all sync.WaitGroup
+		for range 2 * requestsAtOnce {
+			all.Go(func() { sendBy(t.Context(), t, w, http.MethodGet, "user") })
+		}
+		synctest.Wait()
+		began := time.Now()
+		for range 2 * urgentAtOnce {
+			if status, _, err := sendBy(urgent(t.Context()), t, w, http.MethodPost, statusAPI); status != 200 {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("took %s", took)
+		}
+		all.Wait()
+		if len(w.limits.slots) != 0 || len(w.limits.aside) != 0 || w.limits.flying != 0 {
+			t.Errorf("still booked: %d, %d, %d", len(w.limits.slots), len(w.limits.aside), w.limits.flying)
+		}
+	})
+}
