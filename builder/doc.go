@@ -71,8 +71,8 @@
 //	                  the [Worker], and one attempt of a build
 //	courier, slots, fire, tell, tellrun, deployment, untag, aggregate, describe:
 //	                  the [Courier], by kind of effect, and its words
-//	order, guard, reconcile:
-//	                  pushes in order: of a ref, of a tag, and those never told
+//	order, guard, reconcile, reconcile_…, watch:
+//	                  pushes in order: of a ref, of a tag, and what was never told
 //
 // # What is told to whom
 //

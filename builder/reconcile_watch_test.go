@@ -193,6 +193,7 @@ func TestReconcilerPulls(t *testing.T) {
 		{"closed, and nobody may be asked", func(_ *testing.T, w *watched) { w.Pulls = nil; delete(w.forge.pulls, 1) }, []string{"pull_closed refs/pull/1/head ..p1 !1 open=false merged=false by "}},
 		{"opened and closed between two looks", func(_ *testing.T, w *watched) { w.pull(2, "q1", closed(false)) }, nil},
 		{"opened without a commit", func(_ *testing.T, w *watched) { w.pull(2, "", nil) }, nil},
+		{"its branch is gone", func(_ *testing.T, w *watched) { w.pull(1, "", nil) }, nil},
 		{"a branch and a pull request", func(_ *testing.T, w *watched) {
 			w.pull(1, "p2", nil)
 			w.forge.refs = map[string]string{"refs/heads/main": "a2", "refs/heads/topic": "p2"}
@@ -204,6 +205,7 @@ func TestReconcilerPulls(t *testing.T) {
 		}, nil},
 		{"there are none any more", func(_ *testing.T, w *watched) {
 			w.forge.broken["open"] = builder.ErrNotFound
+			w.forge.pulls = nil
 			w.forge.refs = map[string]string{"refs/heads/main": "a2"}
 		}, []string{"branch_pushed refs/heads/main a1..a2"}},
 		{"the forge is away", func(_ *testing.T, w *watched) {
