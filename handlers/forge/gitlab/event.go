@@ -99,16 +99,15 @@ func (f *Forge) Events(header http.Header, body []byte) ([]builder.Event, error)
 	if d.scope.Probe {
 		return nil, d.ignore("the webhook is being tried")
 	}
-	told, apart := d.Kind, d.event == "system" || d.event == "project"
-	if apart {
-		d.event = told
+	if d.event == "system" || d.event == "project" {
+		d.event = d.Kind
 	}
 	read, _ := readerOf(d.event)
 	switch {
 	case read == nil:
 		return nil, d.unwanted()
-	case !apart && told != strings.TrimPrefix(d.event, "confidential_"):
-		return nil, d.ignore("the payload is of " + strconv.QuoteToASCII(cut(told)) + "; remove the webhook's custom template")
+	case d.Kind != strings.TrimPrefix(d.event, "confidential_"):
+		return nil, d.ignore("the payload is of " + strconv.QuoteToASCII(cut(d.Kind)) + "; remove the webhook's custom template")
 	}
 	d.id = deliveryID(header, body)
 	events, err := read(d)

@@ -321,6 +321,14 @@ func TestDeliveryIDs(t *testing.T) {
 		return events[0].ID
 	}
 	const a, b = "refs/heads/a", "refs/heads/b"
+	merged := func(old string) string {
+		h := hookHeader("Merge Request Hook", "")
+		events, err := f.Events(h, []byte(hookMergePushed("update", old)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return events[0].ID
+	}
 	for _, tt := range []struct {
 		name     string
 		one, two string
@@ -331,6 +339,7 @@ func TestDeliveryIDs(t *testing.T) {
 		{"an old server's, delivered again", id("", "uuid", a), id("", "uuid", a), true},
 		{"an old server's, pushed again", id("", "uuid-1", a), id("", "uuid-2", a), false},
 		{"an old server's, two of one job", id("", "uuid", a), id("", "uuid", b), false},
+		{"an old server's, two of one merge request and job", merged(hookSHA1), merged(hookSHA3), false},
 		{"a very old server's, delivered again", id("", "", a), id("", "", a), true},
 		{"a very old server's, another branch", id("", "", a), id("", "", b), false},
 		{"keys that could be a name", id("x:y", "", a), id("", "", a), true},
