@@ -73,13 +73,13 @@ func TestHookSecretTakesOver(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		server, command := secretsIn(t, dir, "gitlab"), secretsIn(t, dir, "gitlab")
-		command.set(t, "gitlab-webhook-gitlab", "the first")
-		if diff := cmp.Diff([]string{"the first"}, server.all(t)); diff != "" {
+		command.set(t, "gitlab-webhook-gitlab", "the first secret of webhooks")
+		if diff := cmp.Diff([]string{"the first secret of webhooks"}, server.all(t)); diff != "" {
 			t.Error(diff)
 		}
-		command.set(t, "gitlab-webhook-gitlab-next", "the second")
+		command.set(t, "gitlab-webhook-gitlab-next", "the second secret of webhooks")
 		time.Sleep(identityAge) // synctest's clock
-		if diff := cmp.Diff([]string{"the second", "the first"}, server.all(t)); diff != "" {
+		if diff := cmp.Diff([]string{"the second secret of webhooks", "the first secret of webhooks"}, server.all(t)); diff != "" {
 			t.Error(diff)
 		}
 	})
