@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,33 +24,57 @@ const (
 	maxPulls = 5
 )
 
-// pullsOf returns the merge requests that a report is about: the one that was
-// built, or the open ones whose head is a branch's commit. sure says that the
-// commit is their head.
-func (f *Forge) pullsOf(ctx context.Context, r builder.Report) (pulls []int, sure bool, err error) {
-	if e := r.Event; e != nil && e.Pull != nil && e.Pull.Number > 0 {
-		return []int{e.Pull.Number}, e.Kind == builder.PullChanged && e.Pull.Head == r.Commit, nil
+// shownOn is a merge request that a report is about. head says that the
+// report's commit is its newest, for sure.
+type shownOn struct {
+	pull int
+	head bool
+}
+
+// shownOn returns the merge requests that a report is about: the one that was
+// built, and the open ones from a branch whose head is the commit.
+func (f *Forge) shownOn(ctx context.Context, r builder.Report) ([]shownOn, error) {
+	var all []shownOn
+	branch, _ := strings.CutPrefix(r.Ref, "refs/heads/")
+	if branch == r.Ref {
+		branch = ""
 	}
-	if e := r.Event; e != nil && e.Command != nil && e.Command.Pull > 0 {
-		return []int{e.Command.Pull}, false, nil
+	number, known := pullOf(r)
+	if e := r.Event; number == 0 && e != nil && e.Command != nil {
+		number = e.Command.Pull
 	}
-	if b := r.Record; b != nil && b.Pull != nil && b.Pull.Number > 0 {
-		return []int{b.Pull.Number}, false, nil
+	if number > 0 {
+		e := r.Event
+		head := e != nil && e.Kind == builder.PullChanged && e.Pull != nil && e.Pull.Number == number && e.Pull.Head == r.Commit
+		all = append(all, shownOn{number, head})
 	}
-	if number, ok := builder.ParsePullRef(r.Ref); ok {
-		return []int{number}, false, nil
+	if known != nil && !known.Fork && known.HeadBranch != "" {
+		branch = known.HeadBranch
 	}
-	branch, ok := strings.CutPrefix(r.Ref, "refs/heads/")
-	if !ok {
-		return nil, false, nil
+	if branch == "" {
+		return all, nil
 	}
+	pulls, err := f.pullsFrom(ctx, r, branch)
+	for _, p := range pulls {
+		if i := slices.IndexFunc(all, func(s shownOn) bool { return s.pull == p }); i >= 0 {
+			all[i].head = true
+		} else {
+			all = append(all, shownOn{p, true})
+		}
+	}
+	return all, err
+}
+
+// pullsFrom remembers for a while what branchPulls says.
+func (f *Forge) pullsFrom(ctx context.Context, r builder.Report, branch string) ([]int, error) {
 	key := f.ledger.Key("merges/" + r.Repository.Key() + "@" + r.Commit + "/" + branch)
+	var pulls []int
 	known, err := f.ledger.Recall(ctx, key, &pulls)
 	if err != nil || known && (len(pulls) > 0 || !telling.Ended(r)) {
-		return pulls, true, err
+		return pulls, err
 	}
 	if pulls, err = f.branchPulls(ctx, r, branch); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	keep := pullsKept
 	if len(pulls) == 0 {
@@ -57,9 +82,9 @@ func (f *Forge) pullsOf(ctx context.Context, r builder.Report) (pulls []int, sur
 	}
 	text, err := json.Marshal(pulls)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	return pulls, true, f.Memory.Remember(ctx, key, string(text), keep)
+	return pulls, f.Memory.Remember(ctx, key, string(text), keep)
 }
 
 // branchPulls asks for the open merge requests of a branch whose head is the

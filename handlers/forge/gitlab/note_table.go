@@ -40,7 +40,7 @@ func (f *Forge) noteBuild(ctx context.Context, r builder.Report) error {
 	if !r.Newest {
 		return nil
 	}
-	pulls, sure, err := f.pullsOf(ctx, r)
+	boards, err := f.shownOn(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -49,24 +49,23 @@ func (f *Forge) noteBuild(ctx context.Context, r builder.Report) error {
 	}
 	row := f.tableRow(r)
 	var errs []error
-	for _, pull := range pulls {
-		errs = append(errs, f.revise(ctx, f.board(r.Repository, pull, ""), func(n *note, _ bool) (revision, error) {
-			return f.tabulate(ctx, n, r, row, pull, sure)
+	for _, on := range boards {
+		errs = append(errs, f.revise(ctx, f.board(r.Repository, on.pull, ""), func(n *note, _ bool) (revision, error) {
+			return f.tabulate(ctx, n, r, row, on)
 		}))
 	}
 	return errors.Join(errs...)
 }
 
-// tabulate puts the row into the note's table, or begins a table with it. sure
-// says that the report's commit is the merge request's head.
-func (f *Forge) tabulate(ctx context.Context, n *note, r builder.Report, row tableRow, pull int, sure bool) (revision, error) {
+// tabulate puts the row into the note's table, or begins a table with it.
+func (f *Forge) tabulate(ctx context.Context, n *note, r builder.Report, row tableRow, on shownOn) (revision, error) {
 	all := r.Context == builder.AggregateContext
 	switch t := n.Table; {
 	case t == nil && all:
 		return nothing, nil // a note begins with the first build
 	case t == nil || t.Commit != r.Commit && t.Seq <= r.Seq:
-		if !sure {
-			p, err := f.Pull(ctx, r.Repository, pull)
+		if !on.head {
+			p, err := f.Pull(ctx, r.Repository, on.pull)
 			if err != nil {
 				return nothing, err
 			}

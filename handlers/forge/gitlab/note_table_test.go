@@ -27,7 +27,7 @@ func noteAfter(t *testing.T, said string, reports ...builder.Report) (n note, la
 	for _, r := range reports {
 		before := n
 		var err error
-		if last, err = f.tabulate(t.Context(), &n, r, f.tableRow(r), 3, true); err != nil {
+		if last, err = f.tabulate(t.Context(), &n, r, f.tableRow(r), shownOn{3, true}); err != nil {
 			t.Fatal(err)
 		}
 		if last == nothing && n.Table == nil {

@@ -431,6 +431,29 @@ func TestNoteOfABranch(t *testing.T) {
 	}
 }
 
+// Two merge requests of one branch are built each, and the newer build is that
+// of the commit: both tell of it.
+func TestNoteOfTwoMergeRequests(t *testing.T) {
+	rig := newNoteRig(t)
+	rig.push("release")
+	second := rig.open("feature", "release")
+	build := func(pull int, seq int64, at int, state builder.State, newest bool) builder.Report {
+		r := rig.build("api", seq, at, state)
+		p := &builder.Pull{Number: pull, Head: rig.head, HeadBranch: "feature"}
+		r.Newest, r.Record.Pull, r.Event.Pull = newest, p, p
+		return r
+	}
+	rig.tell(build(rig.pull, 5, 1, builder.Queued, true))
+	rig.tell(build(second, 6, 2, builder.Running, true))
+	rig.tell(build(rig.pull, 5, 3, builder.Superseded, false))
+	rig.tell(build(second, 6, 4, builder.Succeeded, true))
+	for _, pull := range []int{rig.pull, second} {
+		if all := rig.notes(pull); len(all) != 1 || !strings.Contains(all[0].Body, "✅ built") {
+			t.Errorf("merge request %d: %d notes", pull, len(all))
+		}
+	}
+}
+
 // Whatever the order of reports, however often they come and from how many
 // processes, there is one note and it has the ends.
 func TestNoteFromTwoProcesses(t *testing.T) {
