@@ -502,3 +502,23 @@ func TestNoteFromTwoProcesses(t *testing.T) {
 		t.Errorf("note:\n%s", body)
 	}
 }
+
+// A crash after any change of the note leaves one note, and the ends in it.
+func TestNoteAfterCrashes(t *testing.T) {
+	rig := newNoteRig(t)
+	for i, state := range []builder.State{builder.Queued, builder.Running, builder.Failed} {
+		for j, image := range []string{"api", "web"} {
+			report := rig.build(image, 5, 10*i+j, state)
+			rig.memory.crash, rig.memory.after = "gitlab:note/", 0
+			if err := rig.noteBuild(t.Context(), report); !errors.Is(err, errNoteCrash) {
+				t.Fatalf("%s: %v", report.Description, err)
+			}
+			rig.memory.crash = ""
+			rig.tell(report)
+			rig.tell(report)
+		}
+	}
+	if body := rig.onlyNote().Body; strings.Count(body, "❌ failed") != 2 {
+		t.Errorf("note:\n%s", body)
+	}
+}
