@@ -152,7 +152,7 @@ func TestLists(t *testing.T) {
 	}
 }
 
-// TestRepository reads and writes as the onboarding does.
+// TestRepository reads files and folders.
 func TestRepository(t *testing.T) {
 	w := newWorld(t)
 	bot := w.as(t, w.project.CreateToken(gitlabtest.TokenOptions{Level: gitlabtest.Developer}).Value)
@@ -184,6 +184,13 @@ func TestRepository(t *testing.T) {
 	if err != nil || len(tree) != 3 || tree[0].Path != "src" || tree[0].Type != "tree" {
 		t.Errorf("%+v %v", tree, err)
 	}
+}
+
+// TestCommits writes as the onboarding does.
+func TestCommits(t *testing.T) {
+	w := newWorld(t)
+	bot := w.as(t, w.project.CreateToken(gitlabtest.TokenOptions{Level: gitlabtest.Developer}).Value)
+	id := w.project.ID()
 	w.project.AddHook(gitlabtest.HookOptions{URL: w.hooks.URL})
 	commit := func(branch, action string) (*gitlab.Commit, *gitlab.Response, error) {
 		return bot.Commits.CreateCommit(id, &gitlab.CreateCommitOptions{

@@ -12,16 +12,17 @@
 //	token, err := project.CreateToken(gitlabtest.TokenOptions{Level: gitlabtest.Maintainer, Scopes: []string{"api"}})
 //
 // and points the code under test at s.URL, with token.Value. People act by
-// methods of [Project] ([Project.Push], [Project.Tag], [Project.Delete],
-// [Project.OpenMerge]) and [Merge] ([Merge.Comment], [Merge.Accept]) and so on,
-// or by a real `git push` to [Project.PushURL]; each sends the webhooks that
-// GitLab would. [Server.Settle] waits until they have been answered. What came
-// of it is read from [Project.Statuses], [Merge.Notes], [Merge.Discussions],
-// [Server.Requests] and [Server.Deliveries]. [Server.FailNext],
-// [Server.LoseDeliveries], [Server.SpendRequests] and [Project.HoldStatuses]
-// make the server fail.
+// methods of [Project] ([Project.Push], [Project.Tag], [Project.OpenMerge],
+// [Project.CommentCommit]) and of [Merge] ([Merge.Comment], [Merge.Accept]), or
+// by a real `git push` to [Project.PushURL]; each sends the webhooks that GitLab
+// would, to where [Project.AddHook] or the API says. [Server.Settle] waits until
+// they have been answered. What came of it is read from [Project.Statuses],
+// [Merge.Notes], [Merge.Discussions], [Project.Hooks], [Server.Requests] and
+// [Server.Deliveries]. [Server.FailNext], [Server.LoseDeliveries],
+// [Server.HoldDeliveries] and [Server.DisableHook] make the server fail;
+// Options.Version, Free, NoHookLogs and Without make it an older or a smaller one.
 //
-// A test with New fails on any exchange whose parameters or keys do not fit
-// the types of a Go client of GitLab's API (shapetable.go). Whoever sends such
-// a thing on purpose takes it with [Server.Violations].
+// A test with New fails on any violation of GitLab's shapes, and on a request
+// that the double has no operation for. Whoever provokes one on purpose takes
+// it with [Server.Violations].
 package gitlabtest

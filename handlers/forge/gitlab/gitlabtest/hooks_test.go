@@ -3,7 +3,10 @@ package gitlabtest_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -206,34 +209,36 @@ func TestTestDelivery(t *testing.T) {
 	}
 }
 
-// TestHookLog lists deliveries and sends them again.
+// logEntry is a delivery in the log.
+type logEntry struct {
+	ID             int64             `json:"id"`
+	Trigger        string            `json:"trigger"`
+	RequestHeaders map[string]string `json:"request_headers"`
+	RequestData    map[string]any    `json:"request_data"`
+	ResponseStatus string            `json:"response_status"`
+}
+
+// log lists the deliveries of a webhook as alice.
+func (w *world) log(t *testing.T, hook int64, query string) (log []logEntry, status int) {
+	t.Helper()
+	req := must(http.NewRequest(http.MethodGet, fmt.Sprintf("%s/projects/%d/hooks/%d/events%s", w.API, w.project.ID(), hook, query), nil))(t)
+	req.Header.Set("PRIVATE-TOKEN", w.AddUser("alice"))
+	res := must(http.DefaultClient.Do(req))(t)
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode == http.StatusOK {
+		must(0, json.NewDecoder(res.Body).Decode(&log))(t)
+	}
+	return log, res.StatusCode
+}
+
+// TestHookLog lists deliveries.
 func TestHookLog(t *testing.T) {
-	w := newWorld(t, func(o *gitlabtest.Options) { o.HookTimeout = 5 * time.Second })
+	w := newWorld(t)
 	id := w.project.AddHook(gitlabtest.HookOptions{URL: w.hooks.URL, Token: secret})
-	alice := w.as(t, w.AddUser("alice"))
 	w.LoseDeliveries(1)
 	w.push(t, "main")
 	w.push(t, "main")
-	type entry struct {
-		ID             int64             `json:"id"`
-		Trigger        string            `json:"trigger"`
-		RequestHeaders map[string]string `json:"request_headers"`
-		RequestData    map[string]any    `json:"request_data"`
-		ResponseStatus string            `json:"response_status"`
-		URL            string            `json:"url"`
-	}
-	list := func(t *testing.T, query string) (log []entry, status int) {
-		t.Helper()
-		req := must(http.NewRequest(http.MethodGet, fmt.Sprintf("%s/projects/%d/hooks/%d/events%s", w.API, w.project.ID(), id, query), nil))(t)
-		req.Header.Set("PRIVATE-TOKEN", w.AddUser("alice"))
-		res := must(http.DefaultClient.Do(req))(t)
-		defer func() { _ = res.Body.Close() }()
-		if res.StatusCode == http.StatusOK {
-			must(0, json.NewDecoder(res.Body).Decode(&log))(t)
-		}
-		return log, res.StatusCode
-	}
-	log, _ := list(t, "")
+	log, _ := w.log(t, id, "")
 	if len(log) != 2 || log[0].ResponseStatus != "202" || log[1].ResponseStatus != "internal error" || log[1].Trigger != "push_hooks" {
 		t.Fatalf("%+v", log)
 	}
@@ -241,13 +246,34 @@ func TestHookLog(t *testing.T) {
 	if lost.RequestHeaders["X-Gitlab-Token"] != "[REDACTED]" || lost.RequestHeaders["Idempotency-Key"] == "" || lost.RequestHeaders["X-Gitlab-Event-UUID"] == "" || lost.RequestData["object_kind"] != "push" {
 		t.Errorf("%+v", lost)
 	}
-	if only, _ := list(t, "?status=server_failure"); len(only) != 1 || only[0].ID != lost.ID {
+	if only, _ := w.log(t, id, "?status=server_failure"); len(only) != 1 || only[0].ID != lost.ID {
 		t.Errorf("failures: %+v", only)
 	}
-	if _, status := list(t, "?per_page=100"); status != 400 {
+	if _, status := w.log(t, id, "?per_page=100"); status != 400 {
 		t.Errorf("per_page=100: %d", status)
 	}
-	w.hooks.take()
+	w.clock.add(8 * 24 * time.Hour)
+	if log, _ := w.log(t, id, ""); len(log) != 0 {
+		t.Errorf("after a week: %+v", log)
+	}
+	t.Run("old server", func(t *testing.T) {
+		w := newWorld(t, func(o *gitlabtest.Options) { o.NoHookLogs = true })
+		if _, status := w.log(t, w.project.AddHook(gitlabtest.HookOptions{URL: w.hooks.URL}), ""); status != 404 {
+			t.Errorf("answers %d", status)
+		}
+	})
+}
+
+// TestResend delivers once more what was lost, with its idempotency key, but
+// not for a webhook that is off or goes elsewhere now.
+func TestResend(t *testing.T) {
+	w := newWorld(t)
+	id := w.project.AddHook(gitlabtest.HookOptions{URL: w.hooks.URL, Token: secret})
+	alice := w.as(t, w.AddUser("alice"))
+	w.LoseDeliveries(1)
+	w.push(t, "main")
+	log, _ := w.log(t, id, "")
+	lost := log[0]
 	resend := func(event int64) (int, string) {
 		req := must(alice.NewRequest(http.MethodPost, fmt.Sprintf("projects/%d/hooks/%d/events/%d/resend", w.project.ID(), id, event), nil, nil))(t)
 		res, err := alice.Do(req, nil)
@@ -260,29 +286,27 @@ func TestHookLog(t *testing.T) {
 	if len(all) != 1 || all[0].key != lost.RequestHeaders["Idempotency-Key"] || all[0].header.Get("X-Gitlab-Event-UUID") == lost.RequestHeaders["X-Gitlab-Event-UUID"] {
 		t.Errorf("%+v", all)
 	}
-	if log, _ := list(t, ""); len(log) != 3 {
+	if log, _ := w.log(t, id, ""); len(log) != 2 {
 		t.Errorf("%d entries", len(log))
+	}
+	w.hooks.answer(http.StatusInternalServerError)
+	if status, text := resend(lost.ID); status != 201 {
+		t.Errorf("refused by the receiver: %d %s", status, text)
+	}
+	if status, _ := resend(1); status != 404 {
+		t.Errorf("of nothing: %d", status)
 	}
 	w.DisableHook(id, 4)
 	if status, text := resend(lost.ID); status != 422 || !strings.Contains(text, "Hook disabled") {
 		t.Errorf("of a webhook that is off: %d %s", status, text)
 	}
-	if status, _ := resend(1); status != 404 {
-		t.Errorf("of nothing: %d", status)
+	must(0, func() error {
+		_, _, err := alice.Projects.EditProjectHook(w.project.ID(), id, &gitlab.EditProjectHookOptions{URL: gitlab.Ptr(w.hooks.URL + "/other")})
+		return err
+	}())(t)
+	if status, text := resend(lost.ID); status != 422 || !strings.Contains(text, "URL has changed") {
+		t.Errorf("to another address: %d %s", status, text)
 	}
-	w.clock.add(8 * 24 * time.Hour)
-	if log, _ := list(t, ""); len(log) != 0 {
-		t.Errorf("after a week: %+v", log)
-	}
-	t.Run("old server", func(t *testing.T) {
-		w := newWorld(t, func(o *gitlabtest.Options) { o.NoHookLogs = true })
-		id := w.project.AddHook(gitlabtest.HookOptions{URL: w.hooks.URL})
-		alice := w.as(t, w.AddUser("alice"))
-		req := must(alice.NewRequest(http.MethodGet, fmt.Sprintf("projects/%d/hooks/%d/events", w.project.ID(), id), nil, nil))(t)
-		if res, _ := alice.Do(req, nil); status(res) != 404 {
-			t.Errorf("answers %d", status(res))
-		}
-	})
 }
 
 // TestDeliveryTimeout: a receiver that takes too long has failed.
@@ -328,5 +352,30 @@ func TestDeliveryHeaders(t *testing.T) {
 	events, all = system.take()
 	if !slices.Equal(events, []string{"System Hook", "System Hook", "System Hook", "System Hook"}) || all[0].token != "of the server" {
 		t.Errorf("%q %+v", events, all)
+	}
+}
+
+// TestVerification: a certificate that nobody vouches for is a failure, unless
+// the webhook does not look.
+func TestVerification(t *testing.T) {
+	w := newWorld(t)
+	taken := make(chan string, 10)
+	secure := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { taken <- r.Header.Get("X-Gitlab-Event") }))
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	id := w.project.AddHook(gitlabtest.HookOptions{URL: secure.URL})
+	w.push(t, "main")
+	if d := w.Deliveries()[0]; d.OK() || !strings.Contains(d.Error, "certificate") {
+		t.Errorf("%+v", d)
+	}
+	alice := w.as(t, w.AddUser("alice")).Projects
+	_, _, err := alice.EditProjectHook(w.project.ID(), id, &gitlab.EditProjectHookOptions{URL: gitlab.Ptr(secure.URL), EnableSSLVerification: gitlab.Ptr(false)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.push(t, "main")
+	if len(taken) != 1 || w.project.Hooks()[0].Failures != 0 {
+		t.Errorf("%d came; %+v", len(taken), w.project.Hooks())
 	}
 }

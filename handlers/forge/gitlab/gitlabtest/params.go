@@ -27,13 +27,13 @@ func (c *call) parse() error {
 		addValues(c.params, values)
 		return err
 	}
-	var object map[string]any
+	var given map[string]any
 	decode := json.NewDecoder(bytes.NewReader(body))
 	decode.UseNumber()
-	if err := decode.Decode(&object); err != nil {
-		return &apiError{status: http.StatusBadRequest, body: object2("error", "Problems parsing JSON")}
+	if err := decode.Decode(&given); err != nil {
+		return &apiError{status: http.StatusBadRequest, body: object{"error": "Problems parsing JSON"}}
 	}
-	for k, v := range object {
+	for k, v := range given {
 		if v != nil {
 			c.params[k] = v
 		}
@@ -65,8 +65,6 @@ func addValues(params map[string]any, values url.Values) {
 		}
 	}
 }
-
-func object2(key string, value any) object { return object{key: value} }
 
 // has reports whether a parameter was given.
 func (c *call) has(name string) bool { return c.params[name] != nil }
