@@ -233,6 +233,9 @@ func TestLinesLeavePeopleAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		rig.seq++
+		rig.tell(rig.failing(3, nil)) // the same: who deleted it knows
+		wantThreads(t, rig)
+		rig.seq++
 		rig.tell(rig.build(builder.Succeeded, nil))
 		wantThreads(t, rig)
 		rig.seq++
