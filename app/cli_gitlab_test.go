@@ -214,6 +214,7 @@ func TestGitLabInstallRefused(t *testing.T) {
 }
 
 func TestGitLabInstallOfNobody(t *testing.T) {
+	redis := storetest.Start(t).Address
 	for name, test := range map[string]struct {
 		file string
 		runs bool
@@ -225,10 +226,7 @@ func TestGitLabInstallOfNobody(t *testing.T) {
 		"an unreadable CA":      {"redis: REDIS\nforges: {gitlab: [{url: \"https://gitlab.com\", token: glpat-x, ca: /nowhere/ca.pem}]}\n", true, "forges.gitlab gitlab: GitLab gitlab: ca: open /nowhere/ca.pem: no such file or directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if strings.Contains(test.file, "REDIS") {
-				test.file = strings.Replace(test.file, "REDIS", storetest.Start(t).Address, 1)
-			}
-			s := newSite(t, test.file)
+			s := newSite(t, strings.Replace(test.file, "REDIS", redis, 1))
 			if test.runs {
 				s.runs("https://builds.example.com")
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/registry-build/registry-build/builder"
 )
@@ -45,7 +46,7 @@ func (in *installing) hang(ctx context.Context, at place, hooks []hook) (h hook,
 	if !ours[0].off() {
 		return h, did, nil
 	}
-	t, err := in.patiently(ctx, at, h.ID)
+	t, err := in.tried(ctx, at, h.ID)
 	switch {
 	case err != nil:
 		return hook{}, "", err
@@ -62,7 +63,7 @@ func (in *installing) hangNew(ctx context.Context, at place) (h hook, did string
 	if h, err = f.saveHook(ctx, at, 0, false); err != nil {
 		return hook{}, "", f.refusedHook(at, err)
 	}
-	t, err := in.patiently(ctx, at, h.ID)
+	t, err := in.tried(ctx, at, h.ID)
 	switch {
 	case err != nil:
 		return hook{}, "", err
@@ -77,13 +78,35 @@ func (in *installing) hangNew(ctx context.Context, at place) (h hook, did string
 	return hook{}, "", &undelivered{t.what(f.HookURL()) + " (the webhook was removed again)", f.mend(t)}
 }
 
-// patiently tries the webhook. GitLab lets nobody try more than a few times a
-// minute; then it stays as it is.
-func (in *installing) patiently(ctx context.Context, at place, id int) (trial, error) {
-	t, err := in.Forge.try(ctx, at, id)
+// limitAtMost is the longest that an operator's command waits for a limit.
+const limitAtMost = 2 * time.Minute
+
+// patiently does something once more when a limit of GitLab's asks for a short
+// wait: of many projects some meet it.
+func (in *installing) patiently(ctx context.Context, do func() error) error {
+	err := do()
 	var later builder.Later
-	if errors.As(err, &later) {
-		return trial{Untested: "GitLab allows no more trials for now"}, nil
+	if !errors.As(err, &later) || later.Wait > limitAtMost {
+		return err
+	}
+	in.Say(fmt.Sprintf("  (GitLab takes no more calls for now; going on in %s)", later.Wait.Round(time.Second)))
+	if err := sleep(ctx, later.Wait); err != nil {
+		return err
+	}
+	return do()
+}
+
+// tried tries the webhook, unless GitLab allows no more trials: it takes a few
+// a minute.
+func (in *installing) tried(ctx context.Context, at place, id int) (t trial, err error) {
+	err = in.patiently(ctx, func() error {
+		t, err = in.Forge.try(ctx, at, id)
+		return err
+	})
+	if errors.As(err, new(builder.Later)) {
+		// The limit may have met the end of the trial, too.
+		err = in.patiently(ctx, func() error { return in.Forge.endTrial(ctx, at, id) })
+		return trial{Untested: "GitLab allows no more trials for now"}, err
 	}
 	return t, err
 }

@@ -49,17 +49,19 @@ func (f *Forge) try(ctx context.Context, p place, id int) (t trial, err error) {
 	defer func() {
 		after, done := context.WithTimeout(context.WithoutCancel(ctx), repairLimit)
 		defer done()
-		if _, repair := f.saveHook(after, p, id, false); repair != nil {
-			if err == nil {
-				err = repair
-			}
-			return // the mark stays: Run mends it
-		}
-		if forget := f.Memory.Remember(after, mark, "", time.Millisecond); forget != nil && err == nil {
-			err = forget
+		if end := f.endTrial(after, p, id); end != nil && err == nil {
+			err = end // else the mark stays, and Run mends it
 		}
 	}()
 	return f.test(ctx, p, id)
+}
+
+// endTrial gives a webhook its real token again.
+func (f *Forge) endTrial(ctx context.Context, p place, id int) error {
+	if _, err := f.saveHook(ctx, p, id, false); err != nil {
+		return err
+	}
+	return f.Memory.Remember(ctx, f.probing(p, id), "", time.Millisecond)
 }
 
 // test makes the test delivery. GitLab answers when it has been answered.

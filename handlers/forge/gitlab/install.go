@@ -213,7 +213,11 @@ func (in *installing) clearBelow(ctx context.Context, at place, projects []proje
 		}
 	}
 	for _, b := range below {
-		hooks, err := in.Forge.hooksAt(ctx, b)
+		var hooks []hook
+		err := in.patiently(ctx, func() (err error) {
+			hooks, err = in.Forge.hooksAt(ctx, b)
+			return err
+		})
 		if shut(err) {
 			continue
 		}
@@ -245,7 +249,11 @@ func (in *installing) eachProject(ctx context.Context, at target, why string) er
 	in.Say(fmt.Sprintf("%s, so each of the %s gets its own:", why, count(len(projects), "project")))
 	changed, failed := 0, 0
 	for n, p := range projects {
-		did, err := in.one(ctx, p)
+		var did string
+		err := in.patiently(ctx, func() (err error) {
+			did, err = in.one(ctx, p)
+			return err
+		})
 		switch {
 		case err == nil:
 		case ctx.Err() != nil:

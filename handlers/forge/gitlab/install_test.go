@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -194,8 +195,7 @@ func TestInstallUntried(t *testing.T) {
 	}{
 		"an empty project": {gitlabtest.Refused(http.StatusUnprocessableEntity, map[string]any{"message": "Ensure the project has at least one commit."}),
 			"acme/shop: webhook made, and not tried: GitLab has nothing to try it with: the project has at least one commit first.\n"},
-		"an old server":   {gitlabtest.Refused(http.StatusNotFound, map[string]any{"error": "404 Not Found"}), "acme/shop: webhook made, and not tried: GitLab before 16.11 makes no test deliveries by its API.\n"},
-		"too many trials": {gitlabtest.Refused(http.StatusTooManyRequests, map[string]any{"message": map[string]any{"error": "This endpoint has been requested too many times. Try again later."}}), "acme/shop: webhook made, and not tried: GitLab allows no more trials for now.\n"},
+		"an old server": {gitlabtest.Refused(http.StatusNotFound, map[string]any{"error": "404 Not Found"}), "acme/shop: webhook made, and not tried: GitLab before 16.11 makes no test deliveries by its API.\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newHookRig(t)
@@ -205,6 +205,32 @@ func TestInstallUntried(t *testing.T) {
 			said, _ := r.install("acme/shop")
 			if said != test.want {
 				t.Errorf("said %q\nwant %q", said, test.want)
+			}
+			if h := shop.Hooks(); len(h) != 1 || strings.HasPrefix(h[0].Token, probePrefix) {
+				t.Errorf("webhooks %+v", h)
+			}
+		})
+	}
+}
+
+// A short limit is waited for, and one that stays leaves the webhook untried.
+func TestInstallWithinTheLimit(t *testing.T) {
+	const waiting = "  (GitLab takes no more calls for now; going on in 2s)\n"
+	for name, test := range map[string]struct {
+		refusals int
+		want     string
+	}{
+		"a short one":    {1, "acme/shop: webhook made and tried.\n"},
+		"one that stays": {2, waiting + "acme/shop: webhook made, and not tried: GitLab allows no more trials for now.\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newHookRig(t)
+			shop := r.addProject("acme/shop")
+			r.as(shop.CreateToken(gitlabtest.TokenOptions{}).Value)
+			r.FailNext("POST /projects/*/hooks/*/test/*", test.refusals, gitlabtest.TooManyRequests(2*time.Second))
+			said, _ := r.install("acme/shop")
+			if said != waiting+test.want {
+				t.Errorf("said %q", said)
 			}
 			if h := shop.Hooks(); len(h) != 1 || strings.HasPrefix(h[0].Token, probePrefix) {
 				t.Errorf("webhooks %+v", h)

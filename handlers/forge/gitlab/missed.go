@@ -165,11 +165,11 @@ func (f *Forge) repair(ctx context.Context, p place, h hook) error {
 	if at, err := time.Parse(time.RFC3339, since); err == nil && f.Now().Sub(at) < probeLasts {
 		return nil // somebody tries it now
 	}
-	if _, err := f.saveHook(ctx, p, h.ID, false); err != nil {
+	if err := f.endTrial(ctx, p, h.ID); err != nil {
 		return err
 	}
 	f.Log.Warn("a webhook was left as it was tried, and told nothing; it does now", "place", p.Path)
-	return f.Memory.Remember(ctx, mark, "", time.Millisecond)
+	return nil
 }
 
 // wake tries a webhook that GitLab has switched off, which switches it on, and
