@@ -329,6 +329,20 @@ func TestLinesRefused(t *testing.T) {
 	wantThreads(t, rig)
 }
 
+// Why a thread is resolved is said once, however often resolving it is tried.
+func TestLinesResolveRefused(t *testing.T) {
+	rig := newReportRig(t)
+	rig.tell(rig.failing(3, nil))
+	rig.push(map[string]string{"c": "1"})
+	rig.server.FailNext("PUT /projects/*/merge_requests/*/discussions/*", 2, gitlabtest.Refused(http.StatusForbidden, map[string]string{"message": "403 Forbidden"}))
+	report := rig.build(builder.Succeeded, nil)
+	for range 2 {
+		rig.clock.pass(rig.tellLater(report))
+	}
+	rig.tell(report)
+	wantThreads(t, rig, "Dockerfile:3 resolved 2")
+}
+
 // A build that is fine asks GitLab for nothing but its statuses.
 func TestLinesOfGoodBuilds(t *testing.T) {
 	rig := newReportRig(t)
