@@ -95,8 +95,15 @@ func (c apiCaller) MayPush(image string) bool {
 func (c apiCaller) MayNotify(image string) bool {
 	return c.id.May(credential.RegistryNotify, image)
 }
+
+// MayUseAPI is true for a token that names the repository, whatever its forge,
+// and for one that names it behind its forge.
 func (c apiCaller) MayUseAPI(repository string) bool {
-	return c.id.May(credential.API, repository)
+	instance, name, behind := strings.Cut(repository, ":")
+	if !behind {
+		return c.id.May(credential.API, repository)
+	}
+	return c.id.MayAt(credential.API, instance, name)
 }
 
 // nowhere is a repository that only a token for all repositories covers.

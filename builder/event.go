@@ -47,6 +47,10 @@ func (r Repository) Domain() string { return r.Forge + ":" + strings.ToLower(r.O
 // FullName is owner/name.
 func (r Repository) FullName() string { return r.Owner + "/" + r.Name }
 
+// Qualified is FullName behind the forge's instance: what people write where
+// they mean that forge's and nobody else's.
+func (r Repository) Qualified() string { return r.Forge + ":" + r.FullName() }
+
 // Event is one thing that happened to one ref of one repository, verified by
 // the forge's adapter. Seq and AcceptedAt are given by the store when it
 // accepts the event and never change after that.

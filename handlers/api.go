@@ -74,7 +74,7 @@ func (s *Server) record(r *http.Request, c Caller) (builder.Record, error) {
 		return builder.Record{}, refuse(http.StatusNotFound, "%v; `registry-build builds` lists them", err)
 	}
 	rec, err := s.Builds.Build(r.Context(), id)
-	if err == nil && !c.MayUseAPI(rec.Repository.FullName()) {
+	if err == nil && !c.MayUseAPI(rec.Repository.Qualified()) {
 		err = builder.ErrNotFound
 	}
 	if errors.Is(err, builder.ErrNotFound) {
@@ -86,7 +86,7 @@ func (s *Server) record(r *http.Request, c Caller) (builder.Record, error) {
 // repository is the one of that name, if the caller may see it: as record.
 func (s *Server) repository(r *http.Request, c Caller, name string) (builder.Repository, error) {
 	repo, err := s.Repositories.Find(r.Context(), strings.TrimSuffix(name, ".git"))
-	if err == nil && !c.MayUseAPI(repo.FullName()) {
+	if err == nil && !c.MayUseAPI(repo.Qualified()) {
 		err = builder.ErrNotFound
 	}
 	if errors.Is(err, builder.ErrNotFound) {

@@ -32,7 +32,7 @@ type Reason struct {
 func (s *Server) getEvent(w http.ResponseWriter, r *http.Request, c Caller) error {
 	id := r.PathValue("id")
 	e, err := s.Events.Event(r.Context(), id)
-	if err == nil && !c.MayUseAPI(e.Repository.FullName()) {
+	if err == nil && !c.MayUseAPI(e.Repository.Qualified()) {
 		err = builder.ErrNotFound
 	}
 	if errors.Is(err, builder.ErrNotFound) {

@@ -256,6 +256,9 @@ type caller struct{ name, prefix string }
 
 func (c caller) Name() string { return c.name }
 func (c caller) MayUseAPI(repository string) bool {
+	if _, name, ok := strings.Cut(repository, ":"); ok {
+		repository = name
+	}
 	return c.prefix != "none/" && (repository == "" || strings.HasPrefix(repository, c.prefix))
 }
 

@@ -34,7 +34,7 @@ func (s *Server) listBuilds(w http.ResponseWriter, r *http.Request, c Caller) er
 	}
 	list := BuildList{Builds: []Build{}, Next: next}
 	for _, rec := range page {
-		if c.MayUseAPI(rec.Repository.FullName()) {
+		if c.MayUseAPI(rec.Repository.Qualified()) {
 			list.Builds = append(list.Builds, s.build(rec))
 		}
 	}

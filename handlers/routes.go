@@ -76,7 +76,8 @@ type Access interface {
 // Caller is somebody with a token.
 type Caller interface {
 	Name() string
-	// MayUseAPI reports whether the token reaches the repository owner/name;
+	// MayUseAPI reports whether the token reaches the repository
+	// instance:owner/name (builder.Repository.Qualified);
 	// of "", whether it reaches any at all.
 	MayUseAPI(repository string) bool
 	// MayPush reports whether the token may push the image owner/name of the

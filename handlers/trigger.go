@@ -107,7 +107,7 @@ func (s *Server) listTriggers(w http.ResponseWriter, r *http.Request, c Caller) 
 	}
 	list := TriggerRunList{Runs: []TriggerRun{}, Next: next}
 	for _, run := range page {
-		if c.MayUseAPI(run.Repository.FullName()) {
+		if c.MayUseAPI(run.Repository.Qualified()) {
 			list.Runs = append(list.Runs, triggerRunOf(run))
 		}
 	}

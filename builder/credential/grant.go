@@ -46,12 +46,13 @@ type Identity struct {
 type right struct {
 	scopes   []Scope
 	patterns []config.Pattern
-	below    bool // what is below a repository that matches belongs to it
+	at       map[string][]config.Pattern // by instance: what is named behind its forge
+	below    bool                        // what is below a repository that matches belongs to it
 }
 
-func (r right) covers(repository string) bool {
+func (r right) covers(patterns []config.Pattern, repository string) bool {
 	for {
-		for _, p := range r.patterns {
+		for _, p := range patterns {
 			if _, ok := p.Match(repository); ok {
 				return true
 			}
@@ -74,7 +75,15 @@ func (id *Identity) May(scope Scope, repository string) bool {
 		repository = strings.ToLower(repository)
 	}
 	return slices.ContainsFunc(id.rights, func(r right) bool {
-		return slices.Contains(r.scopes, scope) && (repository == "" || r.covers(repository))
+		return slices.Contains(r.scopes, scope) && (repository == "" || r.covers(r.patterns, repository))
+	})
+}
+
+// MayAt is May for a source repository of one forge, which a grant may name
+// behind the forge's instance (lab:acme/*), too.
+func (id *Identity) MayAt(scope Scope, instance, repository string) bool {
+	return id.May(scope, repository) || id != nil && slices.ContainsFunc(id.rights, func(r right) bool {
+		return slices.Contains(r.scopes, scope) && r.covers(r.at[instance], repository)
 	})
 }
 
@@ -82,10 +91,10 @@ func (id *Identity) May(scope Scope, repository string) bool {
 func rights(grants []Grant) []right {
 	var out []right
 	for _, g := range grants {
-		r := right{scopes: slices.Clone(g.Scopes)}
+		r := right{scopes: slices.Clone(g.Scopes), at: map[string][]config.Pattern{}}
 		for _, glob := range g.Repositories {
 			if p, err := config.ParsePattern(glob); err == nil {
-				r.patterns = append(r.patterns, p)
+				r.add(glob, p)
 			}
 		}
 		if r.patterns != nil {
@@ -93,6 +102,16 @@ func rights(grants []Grant) []right {
 		}
 	}
 	return out
+}
+
+// add lets the right cover what the glob matches, and what it names behind a
+// forge's instance.
+func (r *right) add(glob string, p config.Pattern) {
+	r.patterns = append(r.patterns, p)
+	instance, rest, behind := strings.Cut(glob, ":")
+	if p, err := config.ParsePattern(rest); behind && err == nil {
+		r.at[instance] = append(r.at[instance], p)
+	}
 }
 
 // BuildGrants are the rights of one attempt of a build: push and pull of its
@@ -122,8 +141,7 @@ func staticIdentity(c config.Token) (*Identity, error) {
 	if len(c.Repositories) == 0 {
 		return nil, errors.New(`it is for no repositories; write ["*"] for all of them`)
 	}
-	var own right
-	images := right{below: true}
+	own, images := right{at: map[string][]config.Pattern{}}, right{below: true}
 	for _, name := range c.Scopes {
 		scope := Scope(name)
 		switch {
@@ -140,7 +158,7 @@ func staticIdentity(c config.Token) (*Identity, error) {
 		if err != nil {
 			return nil, fmt.Errorf("repositories: %w", err)
 		}
-		own.patterns = append(own.patterns, p)
+		own.add(r, p)
 		if r[0] != '/' { // an expression is taken as it is: lower case could turn its meaning
 			p, _ = config.ParsePattern(strings.ToLower(r))
 		}

@@ -35,7 +35,7 @@ type Builds interface {
 type Pages struct {
 	Builds Builds
 	// MaySee returns what the caller may see, as the API has it: the
-	// repository owner/name, or with "" any at all. nil: nobody known calls.
+	// repository instance:owner/name, or with "" any at all. nil: nobody known calls.
 	MaySee func(r *http.Request) func(repository string) bool
 	// HasLink reports whether the request's address itself carries the right
 	// to see the build that it names.

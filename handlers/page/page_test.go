@@ -90,7 +90,7 @@ func pages(f *fake, log io.Writer) http.Handler {
 		MaySee: func(r *http.Request) func(string) bool {
 			switch _, password, _ := r.BasicAuth(); password {
 			case "ada":
-				return func(repository string) bool { return repository == "" || strings.HasPrefix(repository, "acme/") }
+				return func(repository string) bool { return repository == "" || strings.Contains(repository, ":acme/") }
 			case "puller":
 				return func(string) bool { return false }
 			}

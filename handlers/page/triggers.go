@@ -47,7 +47,7 @@ func (p *Pages) triggers(r *http.Request, maySee func(string) bool) (string, any
 	if err != nil {
 		return "", nil, err
 	}
-	page = slices.DeleteFunc(page, func(t builder.TriggerRun) bool { return !maySee(t.Repository.FullName()) })
+	page = slices.DeleteFunc(page, func(t builder.TriggerRun) bool { return !maySee(t.Repository.Qualified()) })
 	v := triggersView{Runs: runsOf(page, true), Live: f.Before == "", Only: strings.TrimSpace(q.Get("trigger") + " " + q.Get("state"))}
 	if next != "" {
 		q.Set("before", next)

@@ -56,7 +56,7 @@ func (p *Pages) list(r *http.Request, maySee func(string) bool) (string, any, er
 	now := time.Now()
 	v := listView{Next: next, Live: f.Before == ""}
 	for _, rec := range page {
-		if maySee(rec.Repository.FullName()) {
+		if maySee(rec.Repository.Qualified()) {
 			v.Rows = append(v.Rows, row{rec, ago(now.Sub(rec.AcceptedAt))})
 		}
 	}
@@ -86,7 +86,7 @@ func (p *Pages) build(r *http.Request, maySee func(string) bool) (string, any, e
 	if err != nil {
 		return "", nil, err
 	}
-	if !maySee(rec.Repository.FullName()) {
+	if !maySee(rec.Repository.Qualified()) {
 		return "", nil, builder.ErrNotFound
 	}
 	runs, err := p.Builds.TriggerRuns(r.Context(), id)
@@ -95,7 +95,7 @@ func (p *Pages) build(r *http.Request, maySee func(string) bool) (string, any, e
 	}
 	now := time.Now()
 	query, known := "", p.MaySee(r)
-	mayRetry := known != nil && known(rec.Repository.FullName())
+	mayRetry := known != nil && known(rec.Repository.Qualified())
 	if p.HasLink(r) {
 		query = "?" + r.URL.RawQuery
 		if !mayRetry {
