@@ -2,6 +2,7 @@ package gitlab
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -67,6 +68,10 @@ func TestMissedIsDeliveredAgain(t *testing.T) {
 	}
 	if n := len(r.Requests("POST /projects/*/hooks/*/events/*/resend")); n != asked || asked != 2 {
 		t.Errorf("%d were asked for, then %d", asked, n)
+	}
+	mark := fmt.Sprintf("gitlab:deliveries/project-%d/%d", shop.ID(), shop.Hooks()[0].ID)
+	if seen, _ := r.memory.Recall(t.Context(), mark); seen == "" {
+		t.Error("each look begins at the first delivery")
 	}
 }
 
