@@ -204,8 +204,12 @@ func gitlabURLs(all []config.GitLab) string {
 // gitlab is a GitLab server as the running server sees it.
 func (p *premises) gitlab(g config.GitLab, memory memory) (*gitlab.Forge, *hookSecrets, error) {
 	secrets := &hookSecrets{instance: g.Name, store: p.store}
+	every := time.Duration(0)
+	if g.Events == config.ByPoll {
+		every = pollEvery
+	}
 	lab, err := gitlab.New(gitlab.Options{
-		Config: g, Secrets: secrets, Memory: memory, BuildURL: p.links.build, Host: func() string { return "" },
+		Every: every, Config: g, Secrets: secrets, Memory: memory, BuildURL: p.links.build, Host: func() string { return "" },
 		HookURL: func() string {
 			if p.url == "" {
 				return ""

@@ -48,7 +48,7 @@ func (f *Forge) Doctor(ctx context.Context, projects []builder.Repository) []for
 	}
 	c.clock(ctx)
 	if f.Config.Events == config.ByPoll {
-		c.well("events are asked for, because events: poll is in the server file; no webhook is needed")
+		c.well("events are asked for every %s, because events: poll is in the server file; no webhook is needed", f.Every)
 	} else if why := f.Reachable(); why != "" {
 		c.mend("deliveries cannot arrive", why)
 	}

@@ -159,7 +159,7 @@ func TestDoctorPolled(t *testing.T) {
 	r.as(shop.CreateToken(gitlabtest.TokenOptions{Level: gitlabtest.Developer}).Value, func(g *config.GitLab) { g.Events = config.ByPoll })
 	r.install("acme/shop")
 	r.isWell()
-	r.finds("events are asked for, because events: poll is in the server file", "")
+	r.finds("events are asked for every 5m0s, because events: poll is in the server file", "")
 	r.finds("acme/shop lets us in", "")
 }
 
