@@ -88,6 +88,9 @@ func (in *intake) take(w http.ResponseWriter, r *http.Request, verifier forge.Ve
 	if errors.Is(err, forge.ErrIgnored) {
 		return outcomeIgnored, Accepted{Ignored: err.Error()}, nil
 	}
+	if a, ok := verifier.(forge.Admitter); ok && err == nil {
+		err = a.Admit(r.Context(), r.Header, events)
+	}
 	if err != nil {
 		return "", Accepted{}, err
 	}

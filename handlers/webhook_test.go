@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -146,5 +147,36 @@ func TestIntakeCap(t *testing.T) {
 	answer := make([]byte, 12)
 	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "HTTP/1.1 413" {
 		t.Errorf("%q, %v", answer, err)
+	}
+}
+
+// picky is a forge whose proof is good for one repository only, as it finds
+// out when it is asked.
+type picky struct{ forgetest.Double }
+
+func (p picky) Admit(_ context.Context, header http.Header, events []builder.Event) error {
+	for _, e := range events {
+		switch e.Repository.Owner {
+		case "evil":
+			return fmt.Errorf("not yours to tell: %w", forge.ErrSignature)
+		case "away":
+			return fmt.Errorf("nobody answers: %w", builder.ErrUnavailable)
+		}
+	}
+	return nil
+}
+
+func TestIntakeAsksWhoseEventsTheyAre(t *testing.T) {
+	f := newFake()
+	server := f.server(t.Output())
+	double := forgetest.Double{Secret: secret}
+	server.Forges["double"] = picky{double}
+	a := start(t, server.Routes())
+	for owner, want := range map[string]int{"acme": 202, "evil": 401, "away": 503} {
+		header, body := double.Push(forgetest.DoublePush{Delivery: owner, Repository: owner + "/hello", Ref: "refs/heads/main", Commit: one})
+		deliver(a, header, body, want, nil)
+	}
+	if got := f.appended(); len(got) != 1 || got[0].Repository.Owner != "acme" {
+		t.Errorf("events %+v, want acme's alone", got)
 	}
 }

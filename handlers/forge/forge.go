@@ -54,6 +54,16 @@ type Verifier interface {
 	Events(header http.Header, body []byte) ([]builder.Event, error)
 }
 
+// Admitter is a Verifier whose proof may be good for several repositories, so
+// that it has to be asked whether a delivery's is one of them.
+type Admitter interface {
+	// Admit is called with the events of a verified delivery, before any is
+	// accepted. ErrSignature when they are not the sender's to tell;
+	// builder.ErrUnavailable when that cannot be found out now. It remembers
+	// answers: the forge waits.
+	Admit(ctx context.Context, header http.Header, events []builder.Event) error
+}
+
 // Origin is a forge that holds repositories.
 type Origin interface {
 	// Origin returns where the repository can be read, with a fresh right to

@@ -42,6 +42,7 @@ type Forge struct {
 	ledger *telling.Ledger
 	wire   *wire  // what api sends by
 	names  *names // of projects
+	admits admits // of projects to groups
 	//lint:ignore SA1019 see connect
 	api *gitlab.Client
 }

@@ -34,8 +34,8 @@ func (s scope) String() string {
 
 // hookToken is the token of a webhook that we made: it says what the webhook
 // is for, and is signed with our secret, so that nothing has to be kept of it
-// and the token of one project's webhook is good for that project only. A
-// group's is good for whatever it tells: payloads do not name the group.
+// and the token of one project's webhook is good for that project only, a
+// group's for what is in the group: see Admit.
 func hookToken(secret, instance string, s scope) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte("registry-build GitLab webhook 1\n" + instance + "\n" + s.String()))
