@@ -190,6 +190,8 @@ func (in *installing) all(ctx context.Context, at target, projects []project, h 
 		in.Say(fmt.Sprintf("%s of projects and groups below removed: they would tell everything twice.", count(removed, "webhook")))
 	}
 	switch {
+	case len(projects) == 0 && said != "":
+		in.Say(at.Path + " has no projects yet; each is known by its first push.")
 	case fresh > 0:
 		in.Say(fmt.Sprintf("%s of %s known now. Those that come later are known by their first push.", count(fresh, "project"), at.Path))
 	case said == "" && removed == 0:
@@ -275,6 +277,8 @@ func (in *installing) eachProject(ctx context.Context, at target, why string) er
 		return fmt.Errorf("%s of %s could not be installed", count(failed, "project"), at.Path)
 	case changed == 0:
 		in.Say("  all of them are installed already; nothing changed.")
+	case changed < len(projects):
+		in.Say("  the others are installed already.")
 	}
 	in.Say("Projects that come later are not known: run this again for them.")
 	return nil
@@ -337,16 +341,14 @@ func (in *installing) watch(ctx context.Context, at target) error {
 	return nil
 }
 
-// letIn tells the server that we were let into a project, unless it knows.
-// fresh: it is news. Without a webhook every letting in is another.
+// letIn tells the server that we were let into a project; fresh: it is news.
+// Also one that it knows, because it may be about to forget it: somebody has
+// just uninstalled it. Without a webhook every letting in is another.
 func (in *installing) letIn(ctx context.Context, p project, by hook) (fresh bool, err error) {
 	repo := p.record(in.Forge.Config.Name)
-	if _, known := in.known[repo.Key()]; known {
-		return false, nil
-	}
 	how := strconv.Itoa(by.ID)
 	if by.ID == 0 {
-		how = "poll-" + strconv.FormatInt(in.Forge.Now().Unix(), 36)
+		how = "poll-" + strconv.FormatInt(in.Forge.Now().UnixMilli(), 36)
 	}
 	receipt, err := in.Events.Append(ctx, builder.Event{
 		ID:   fmt.Sprintf("%s:installed-%s-%s", repo.Forge, repo.ID, how),
@@ -355,9 +357,11 @@ func (in *installing) letIn(ctx context.Context, p project, by hook) (fresh bool
 	if err != nil {
 		return false, fmt.Errorf("tell the server of %s: %w", p.Path, err)
 	}
+	_, known := in.known[repo.Key()]
+	fresh = !known && !receipt.Duplicate
 	in.known[repo.Key()] = repo
-	in.changed = in.changed || !receipt.Duplicate
-	return !receipt.Duplicate, nil
+	in.changed = in.changed || fresh
+	return fresh, nil
 }
 
 // tooLittle is the sentence for a project whose webhooks are not open to us.

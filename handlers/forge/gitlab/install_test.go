@@ -162,6 +162,9 @@ func TestInstallUndelivered(t *testing.T) {
 			"GitLab could not deliver to URL: Failed to open TCP connection (Connection refused) (the webhook was removed again); let GitLab reach the address: name, firewall, proxy; or let us ask instead: events: poll in the server file"},
 		"a proxy answers": {func(r *hookRig) { r.answers(http.StatusServiceUnavailable) },
 			"GitLab delivered to URL and was answered 503 Service Unavailable: the proxy is asleep (the webhook was removed again); see whether the address (url: in the server file) leads to this server, through the proxy that stands in front of it"},
+		"the server was started without this GitLab": {func(r *hookRig) {
+			r.FailNext("POST /projects/*/hooks/*/test/*", 1, gitlabtest.Refused(http.StatusUnprocessableEntity, map[string]any{"message": `{"error":"no forge \"gitlab\" is configured here"}`}))
+		}, `GitLab could not deliver to URL: {"error":"no forge \"gitlab\" is configured here"} (the webhook was removed again); start the server again: it was started with a server file that does not name this GitLab server`},
 		"somebody asks for a login": {func(r *hookRig) { r.answers(http.StatusForbidden) },
 			"GitLab delivered to URL and was answered 403 Forbidden: the proxy is asleep (the webhook was removed again); see whether the address leads to this server and not to another registry-build, and what stands in front of it: nothing there may ask for a login"},
 		"GitLab keeps to its network": {func(r *hookRig) {
@@ -279,7 +282,7 @@ func TestInstallGroup(t *testing.T) {
 	if said := r.uninstall("acme/web"); !strings.HasPrefix(said, "The webhook of the group acme tells of acme/web, too, so it stays installed; ") || len(r.names()) != 2 {
 		t.Errorf("said %q", said)
 	}
-	if said := r.uninstall("acme"); said != "1 webhook of acme removed. 2 projects are known no more, and what was being built of it is cancelled.\n" || len(r.names()) != 0 {
+	if said := r.uninstall("acme"); said != "1 webhook of acme removed. 2 projects are known no more, and what was being built of them is cancelled.\n" || len(r.names()) != 0 {
 		t.Errorf("said %q, %q are known", said, r.names())
 	}
 }
@@ -396,6 +399,16 @@ func TestInstallPolled(t *testing.T) {
 	}
 	if said, changed := r.install("acme"); changed || said != "acme is known already; nothing changed.\n" {
 		t.Errorf("said %q", said)
+	}
+	// Straight after uninstalling, when the server has not got round to it.
+	known := shopOf(r, shop)
+	r.uninstall("acme/shop")
+	r.mu.Lock()
+	r.known[known.Key()] = known
+	r.mu.Unlock()
+	r.install("acme/shop")
+	if last := r.appended[len(r.appended)-1]; last.Withdrawn || last.Repository.Key() != known.Key() {
+		t.Errorf("the server heard last that %s is out", last.Repository.FullName())
 	}
 	if len(shop.Hooks())+len(r.GroupHooks("acme")) != 0 || len(r.names()) != 2 {
 		t.Errorf("webhooks %d, known %q", len(shop.Hooks()), r.names())

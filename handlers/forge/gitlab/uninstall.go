@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/config"
 )
 
 // Uninstall puts registry-build out of a project, or of all projects of a group
@@ -47,8 +48,8 @@ func (i *Installer) Uninstall(ctx context.Context, name string) error {
 		in.Say(at.Path + " is not installed; nothing changed.")
 		return nil
 	}
-	in.Say(fmt.Sprintf("%s of %s removed. %s known no more, and what was being built of it is cancelled.",
-		count(removed, "webhook"), at.Path, orElse(left == 1, "1 project is", strconv.Itoa(left)+" projects are")))
+	in.Say(fmt.Sprintf("%s of %s removed. %s cancelled.",
+		count(removed, "webhook"), at.Path, orElse(left == 1, "1 project is known no more, and what was being built of it is", strconv.Itoa(left)+" projects are known no more, and what was being built of them is")))
 	return nil
 }
 
@@ -60,6 +61,9 @@ func (in *installing) clear(ctx context.Context, at target, projects []project) 
 		return 0, err
 	}
 	if err != nil && at.Kind == scopeProject {
+		if in.Forge.Config.Events == config.ByPoll {
+			return 0, nil // we made none
+		}
 		return 0, in.tooLittle(ctx, at.place, err)
 	}
 	for _, h := range in.Forge.ours(hooks) {
