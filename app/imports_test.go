@@ -53,9 +53,10 @@ var house = map[string][]string{
 
 	// What only tests use.
 	"handlers/forge/forgetest":            {"handlers/forge", "handlers/forge/telling", "builder", "builder/source"},
-	"handlers/forge/github/githubtest":    {"handlers/forge/forgetest/gitserver"},
+	"handlers/forge/forgetest/fault":      {},
 	"handlers/forge/forgetest/gitserver":  {},
-	"handlers/forge/gitlab/gitlabtest":    {"handlers/forge/forgetest/gitserver"},
+	"handlers/forge/github/githubtest":    {"handlers/forge/forgetest/fault", "handlers/forge/forgetest/gitserver"},
+	"handlers/forge/gitlab/gitlabtest":    {"handlers/forge/forgetest/fault", "handlers/forge/forgetest/gitserver"},
 	"builder/buildkit/buildkittest":       {"builder"},
 	"builder/source/sourcetest":           {"builder"},
 	"builder/store/storetest":             {"builder/store", "builder", "config"},

@@ -101,14 +101,14 @@ func (s *Server) api(router *mux.Router) http.Handler {
 		var match mux.RouteMatch
 		var a answer
 		seen := Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Body: body, Header: r.Header.Clone(), At: time.Now()}
-		fail := s.failure(r)
-		if fail != nil && !fail.after {
+		fail, fails := s.failure(r)
+		if fails && !fail.after {
 			seen.Failed = true
 			a, err = fail.answer()
 		} else if router.Match(r, &match) && match.MatchErr == nil {
 			route := match.Route.GetName()
 			a, err = s.serve(&call{s: s, r: r, vars: match.Vars, body: body}, routes[route], &seen)
-			if fail != nil {
+			if fails {
 				seen.Failed = true
 				a, err = fail.answer()
 			}

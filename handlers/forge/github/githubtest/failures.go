@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 )
 
@@ -44,46 +43,24 @@ func LostAnswer() Failure { return Failure{drop: true, after: true} }
 // Slow answers as usual after a delay.
 func Slow(delay time.Duration) Failure { return Failure{delay: delay} }
 
-type failure struct {
-	pattern string
-	times   int
-	Failure
-}
-
 var errDropped = errors.New("connection dropped on demand")
 
 // FailNext lets the next requests of the API that fit the pattern fail, so
 // many times. Patterns are "METHOD PATH" as in "POST /repos/acme/*/check-runs"
 // or "* /repos/acme/shop/**"; path as in path.Match, without /api/v3.
 func (s *Server) FailNext(pattern string, times int, f Failure) {
-	s.mu.Lock()
-	defer s.unlock()
-	s.failures = append(s.failures, &failure{pattern: pattern, times: times, Failure: f})
+	s.failures.Add(pattern, times, f)
 }
 
 // Recover forgets failures that have not come yet.
-func (s *Server) Recover() {
-	s.mu.Lock()
-	defer s.unlock()
-	s.failures = nil
-}
+func (s *Server) Recover() { s.failures.Forget() }
 
 // failure takes the failure that is meant for a request. A slow answer is
 // waited for here and is no failure.
-func (s *Server) failure(r *http.Request) *failure {
-	s.mu.Lock()
-	i := slices.IndexFunc(s.failures, func(f *failure) bool { return fits(f.pattern, r.Method, r.URL.Path) })
-	if i < 0 {
-		s.unlock()
-		return nil
-	}
-	f := s.failures[i]
-	if f.times--; f.times <= 0 {
-		s.failures = slices.Delete(s.failures, i, i+1)
-	}
-	s.unlock()
-	if f.delay == 0 {
-		return f
+func (s *Server) failure(r *http.Request) (f Failure, fails bool) {
+	f, fails = s.failures.Take(r)
+	if !fails || f.delay == 0 {
+		return f, fails
 	}
 	timer := time.NewTimer(f.delay)
 	defer timer.Stop()
@@ -91,10 +68,10 @@ func (s *Server) failure(r *http.Request) *failure {
 	case <-timer.C:
 	case <-r.Context().Done():
 	}
-	return nil
+	return f, false
 }
 
-func (f *failure) answer() (answer, error) {
+func (f Failure) answer() (answer, error) {
 	if f.drop {
 		return answer{}, errDropped
 	}

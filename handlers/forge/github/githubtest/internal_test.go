@@ -50,21 +50,3 @@ func TestMissingPackage(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestFits(t *testing.T) {
-	for _, test := range []struct {
-		pattern, method, path string
-		want                  bool
-	}{
-		{"POST /repos/a/b/check-runs", "POST", "/repos/a/b/check-runs", true},
-		{"POST /repos/a/b/check-runs", "GET", "/repos/a/b/check-runs", false},
-		{"* /repos/*/b/check-runs", "PATCH", "/repos/x/b/check-runs", true},
-		{"* /repos/*", "GET", "/repos/a/b", false},
-		{"GET /repos/**", "GET", "/repos/a/b/c", true},
-		{"GET [", "GET", "/", false},
-	} {
-		if got := fits(test.pattern, test.method, test.path); got != test.want {
-			t.Errorf("%q and %s %s: %v", test.pattern, test.method, test.path, got)
-		}
-	}
-}

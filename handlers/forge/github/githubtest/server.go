@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/registry-build/registry-build/handlers/forge/forgetest/fault"
 )
 
 // Options change what Start makes. The zero value is a server on a free port
@@ -46,12 +48,14 @@ type Server struct {
 	// URL + "/api/v3". The API answers directly under URL too.
 	API string
 
-	opts  Options
-	log   *slog.Logger
-	http  *http.Server
-	owned bool // Dir is ours to remove
-	hooks *courier
-	limit *limiter
+	opts     Options
+	log      *slog.Logger
+	http     *http.Server
+	owned    bool         // Dir is ours to remove
+	client   *http.Client // of webhooks
+	hooks    *fault.Courier[Delivery]
+	failures fault.Next[Failure]
+	limit    *limiter
 
 	mu       sync.Mutex
 	lastID   int64
@@ -62,7 +66,6 @@ type Server struct {
 	tokens   map[string]*token
 	repos    map[int64]*Repo
 	names    map[string]int64 // full name, lower-cased, old ones too
-	failures []*failure
 	requests []Request
 	outgoing []*Delivery // until unlock
 }
@@ -133,7 +136,8 @@ func Start(opts Options) (*Server, error) {
 	s.URL = "http://" + listener.Addr().String()
 	s.API = s.URL + "/api/v3"
 	s.limit = newLimiter(opts.RateLimit, opts.SecondaryLimits, opts.Now)
-	s.hooks = newCourier(opts.HookTimeout, opts.Now)
+	s.client = &http.Client{Timeout: opts.HookTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 2}}
+	s.hooks = fault.NewCourier(s.attempt)
 	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -145,7 +149,8 @@ func Start(opts Options) (*Server, error) {
 
 // Close ends deliveries and connections and removes a temporary folder.
 func (s *Server) Close() error {
-	s.hooks.close()
+	s.hooks.Close()
+	s.client.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
@@ -168,13 +173,13 @@ func (s *Server) Violations() []string {
 }
 
 // Settle waits until every webhook so far has been answered, or ctx ends.
-func (s *Server) Settle(ctx context.Context) error { return s.hooks.settle(ctx) }
+func (s *Server) Settle(ctx context.Context) error { return s.hooks.Settle(ctx) }
 
 // unlock sends what was made under the lock, all of it done: who is told of a
 // push at once could else ask for what is not there yet, or wait for the lock.
 func (s *Server) unlock() {
 	for _, d := range s.outgoing {
-		s.hooks.add(d)
+		s.hooks.Add(d)
 	}
 	s.outgoing = nil
 	s.mu.Unlock()

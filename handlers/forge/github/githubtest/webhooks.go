@@ -40,23 +40,23 @@ type Delivery struct {
 func (d Delivery) OK() bool { return d.StatusCode >= 200 && d.StatusCode < 300 }
 
 // Deliveries lists every attempt that has ended, oldest first.
-func (s *Server) Deliveries() []Delivery { return s.hooks.list() }
+func (s *Server) Deliveries() []Delivery { return s.hooks.Ended() }
 
 // HoldDeliveries keeps webhooks back until ReleaseDeliveries.
-func (s *Server) HoldDeliveries() { s.hooks.hold(true) }
+func (s *Server) HoldDeliveries() { s.hooks.Hold(true) }
 
 // ReleaseDeliveries sends what was held back, last first if reversed: GitHub
 // promises no order.
 func (s *Server) ReleaseDeliveries(reversed bool) {
 	if reversed {
-		s.hooks.reverse()
+		s.hooks.Reverse()
 	}
-	s.hooks.hold(false)
+	s.hooks.Hold(false)
 }
 
 // LoseDeliveries lets the next n deliveries fail without reaching the
 // receiver; they are kept as failed and can be redelivered for three days.
-func (s *Server) LoseDeliveries(n int) { s.hooks.lose(n) }
+func (s *Server) LoseDeliveries(n int) { s.hooks.Lose(n) }
 
 // Deliver sends a payload to the app as it is, for an installation and a
 // repository where they are not nil. A []byte is the body; anything else is
@@ -173,7 +173,7 @@ func (d Delivery) item() object {
 
 // recent lists the app's deliveries of the last three days, newest first.
 func (c *call) recent() []Delivery {
-	list := slices.DeleteFunc(c.s.hooks.list(), func(d Delivery) bool {
+	list := slices.DeleteFunc(c.s.hooks.Ended(), func(d Delivery) bool {
 		return d.AppID != c.tok.app.ID || c.s.now().Sub(d.At) > 72*time.Hour
 	})
 	slices.SortStableFunc(list, func(a, b Delivery) int { return int(b.ID - a.ID) })

@@ -101,8 +101,8 @@ func (s *Server) api(router *mux.Router) http.Handler {
 		var a answer
 		c := &call{s: s, r: r, body: body}
 		seen := Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Body: body, Header: r.Header.Clone(), At: time.Now()}
-		fail := s.failure(r)
-		if fail != nil && !fail.after {
+		fail, fails := s.failure(r)
+		if fails && !fail.after {
 			seen.Failed = true
 			a, err = fail.answer()
 		} else if router.Match(r, &match) && match.MatchErr == nil {
@@ -112,7 +112,7 @@ func (s *Server) api(router *mux.Router) http.Handler {
 			} else if c.vars, err = unescape(match.Vars); err == nil {
 				a, err = s.serve(c, all[c.name], &seen)
 			}
-			if fail != nil {
+			if fails {
 				seen.Failed = true
 				a, err = fail.answer()
 			}

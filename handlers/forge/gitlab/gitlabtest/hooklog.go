@@ -63,7 +63,7 @@ func (s *Server) testHook(c *call) (answer, error) {
 func (s *Server) send(ctx context.Context, d *Delivery) {
 	s.unlock()
 	defer s.mu.Lock()
-	s.hooks.attempt(ctx, d)
+	s.hooks.Deliver(ctx, d)
 }
 
 // sampleFor is what a test delivers: app/services/test_hooks/project_service.rb.

@@ -2,10 +2,10 @@ package gitlabtest
 
 import (
 	"net/http"
-	"path"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/registry-build/registry-build/handlers/forge/forgetest/fault"
 )
 
 // Request is a request to the API that was answered, or dropped.
@@ -27,21 +27,6 @@ func (s *Server) Requests(pattern string) []Request {
 	s.mu.Lock()
 	defer s.unlock()
 	return slices.DeleteFunc(slices.Clone(s.requests), func(r Request) bool {
-		return pattern != "" && !fits(pattern, r.Method, r.Path)
+		return pattern != "" && !fault.Fits(pattern, r.Method, r.Path)
 	})
-}
-
-// fits matches "POST /projects/*/statuses/*": * stands for one segment of the
-// path or a part of it, ** at the end for all that follows; a method * for
-// every method.
-func fits(pattern, method, requested string) bool {
-	m, p, _ := strings.Cut(pattern, " ")
-	if m != "*" && m != method {
-		return false
-	}
-	if prefix, deep := strings.CutSuffix(p, "**"); deep {
-		return strings.HasPrefix(requested, prefix)
-	}
-	ok, err := path.Match(p, requested)
-	return ok && err == nil
 }

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/registry-build/registry-build/handlers/forge/forgetest/fault"
 )
 
 // Options change what Start makes. The zero value is a new GitLab with all
@@ -62,11 +64,14 @@ type Server struct {
 	// CA is the authority of its certificate in PEM, with Options.TLS.
 	CA []byte
 
-	opts  Options
-	log   *slog.Logger
-	http  *http.Server
-	owned bool // Dir is ours to remove
-	hooks *courier
+	opts     Options
+	log      *slog.Logger
+	http     *http.Server
+	owned    bool         // Dir is ours to remove
+	verified *http.Client // of webhooks
+	trusting *http.Client // of those without enable_ssl_verification
+	hooks    *fault.Courier[Delivery]
+	failures fault.Next[Failure]
 
 	mu         sync.Mutex
 	lastID     int64
@@ -76,7 +81,6 @@ type Server struct {
 	projects   map[int64]*Project
 	names      map[string]int64 // path of projects, lower-cased, old ones too
 	systemHook []*hook
-	failures   []*failure
 	requests   []Request
 	violations []string
 	outgoing   []*Delivery // until unlock
@@ -145,7 +149,9 @@ func Start(opts Options) (*Server, error) {
 	}
 	s.URL = scheme + "://" + listener.Addr().String() + strings.TrimRight(opts.RelativeURL, "/")
 	s.API = s.URL + "/api/v4"
-	s.hooks = newCourier(s, opts.HookTimeout)
+	s.verified = &http.Client{Timeout: opts.HookTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 2}}
+	s.trusting = &http.Client{Timeout: opts.HookTimeout, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	s.hooks = fault.NewCourier(s.attempt)
 	s.startReview()
 	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
 	go func() {
@@ -167,7 +173,9 @@ func (s *Server) secure(listener net.Listener) net.Listener {
 
 // Close ends deliveries and connections and removes a temporary folder.
 func (s *Server) Close() error {
-	s.hooks.close()
+	s.hooks.Close()
+	s.verified.CloseIdleConnections()
+	s.trusting.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
@@ -181,7 +189,7 @@ func (s *Server) Close() error {
 }
 
 // Settle waits until every webhook so far has been answered, or ctx ends.
-func (s *Server) Settle(ctx context.Context) error { return s.hooks.settle(ctx) }
+func (s *Server) Settle(ctx context.Context) error { return s.hooks.Settle(ctx) }
 
 // Violations is what did not fit GitLab's shapes so far, taken away: for tests
 // that provoke some.
@@ -202,7 +210,7 @@ func (s *Server) complain(format string, args ...any) {
 // push at once could else ask for what is not there yet, or wait for the lock.
 func (s *Server) unlock() {
 	for _, d := range s.outgoing {
-		s.hooks.add(d)
+		s.hooks.Add(d)
 	}
 	s.outgoing = nil
 	s.mu.Unlock()
