@@ -165,7 +165,7 @@ func TestGitLabInstall(t *testing.T) {
 	}
 	g.doctorFinds("ok    2 of 2 projects are well", "")
 
-	if out := g.says("gitlab", "uninstall", "acme"); out != "1 webhook of acme removed. 2 projects are known no more, and what was being built of it is cancelled.\n" {
+	if out := g.says("gitlab", "uninstall", "acme"); out != "1 webhook of acme removed. 2 projects are known no more, and what was being built of them is cancelled.\n" {
 		t.Errorf("%s", out)
 	}
 	if names := g.known(); len(names) != 0 || len(g.gitlab.GroupHooks("acme")) != 0 {
@@ -223,7 +223,7 @@ func TestGitLabInstallOfNobody(t *testing.T) {
 		"no server in the file": {"", true, "the server file names no GitLab server; write: forges: {gitlab: ["},
 		"it does not run":       {"forges: {gitlab: [{url: \"https://gitlab.com\", token: glpat-x}]}\n", false, "the server is not running, and it has to know of this: start `registry-build up` (or serve) first"},
 		"Redis is away":         {"redis: redis://127.0.0.1:1/0\nforges: {gitlab: [{url: \"https://gitlab.com\", token: glpat-x}]}\n", true, "`registry-build doctor` tells what the server lacks"},
-		"an unreadable CA":      {"redis: REDIS\nforges: {gitlab: [{url: \"https://gitlab.com\", token: glpat-x, ca: /nowhere/ca.pem}]}\n", true, "forges.gitlab gitlab: GitLab gitlab: ca: open /nowhere/ca.pem: no such file or directory"},
+		"an unreadable CA":      {"redis: REDIS\nforges: {gitlab: [{url: \"https://gitlab.com\", token: glpat-x, ca: /nowhere/ca.pem}]}\n", true, "forges.gitlab gitlab: ca: there is no file /nowhere/ca.pem; write the path of a PEM file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, strings.Replace(test.file, "REDIS", redis, 1))
@@ -245,5 +245,5 @@ func TestDoctorOfGitLabServers(t *testing.T) {
 	g := newGitLabSite(t, "    - {url: \"http://127.0.0.1:1\", name: away, token: glpat-x}\n    - {url: \"http://127.0.0.1:1\", name: odd, token: glpat-x, ca: /nowhere/ca.pem}\n")
 	g.doctorFinds("ok    lab: GitLab 18.5.0-ee at "+g.gitlab.URL+" knows us as @builds", "")
 	g.doctorFinds("mend  away: GitLab cannot be reached at http://127.0.0.1:1", "correct url, ca or proxy")
-	g.doctorFinds("mend  forges.gitlab odd: GitLab odd: ca: open /nowhere/ca.pem", "correct it in the server file")
+	g.doctorFinds("mend  forges.gitlab odd: ca: there is no file /nowhere/ca.pem", "correct it in the server file")
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -53,7 +54,7 @@ func (r *reader) gitlab(v *yaml.Node) []GitLab {
 			"secrets": func(v *yaml.Node) {
 				g.Secrets = r.checkedList(v, "secrets", `["${env:GITLAB_WEBHOOK_SECRET}"]`, checkWebhookSecret)
 			},
-			"ca":    func(v *yaml.Node) { g.CA, _ = r.text(v, `"ca"`) },
+			"ca":    func(v *yaml.Node) { g.CA = r.beside(r.checked(v, "ca", checkFile)) },
 			"proxy": func(v *yaml.Node) { g.Proxy = r.checked(v, "proxy", checkProxy) },
 			"events": func(v *yaml.Node) {
 				if s, ok := r.oneOf(v, "events", string(ByWebhook), string(ByPoll)); ok {
@@ -81,6 +82,14 @@ func (r *reader) gitlab(v *yaml.Node) []GitLab {
 		lines[g.Name] = n.Line
 		return g
 	})
+}
+
+// beside is a path of the server file's folder, as ${file:PATH} reads it.
+func (r *reader) beside(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(r.file), path)
 }
 
 // instanceOf names a server that was not given a name: gitlab.com is gitlab,

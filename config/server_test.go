@@ -218,3 +218,14 @@ func TestParseDuration(t *testing.T) {
 		}
 	}
 }
+
+// A relative path of a server's authorities starts where the file is, as that
+// of ${file:…} does.
+func TestServerAuthorities(t *testing.T) {
+	for written, want := range map[string]string{"lab.pem": "/etc/rb/lab.pem", "../tls/lab.pem": "/etc/tls/lab.pem", "/tls/lab.pem": "/tls/lab.pem"} {
+		s, problems := ParseServer("/etc/rb/server.yml", []byte("forges: {gitlab: [{url: \"https://git.example.com\", token: glpat-x, ca: "+written+"}]}\n"))
+		if len(problems) > 0 || s.GitLab[0].CA != want {
+			t.Errorf("ca: %s is read as %+v, %v; want %s", written, s, problems, want)
+		}
+	}
+}

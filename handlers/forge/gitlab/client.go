@@ -6,10 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -38,10 +40,15 @@ func (f *Forge) connect() error {
 	if err != nil {
 		return fmt.Errorf("GitLab %s: address %s: %w", f.Config.Name, f.Config.URL, err)
 	}
+	if f.Config.CA != "" { // git, which runs elsewhere, reads it as well
+		if f.Config.CA, err = filepath.Abs(f.Config.CA); err != nil {
+			return fmt.Errorf("ca: %w", err)
+		}
+	}
 	base := f.HTTP
 	if base == nil {
 		if base, err = dialer(f.Config); err != nil {
-			return fmt.Errorf("GitLab %s: %w", f.Config.Name, err)
+			return err
 		}
 	}
 	f.wire = &wire{
@@ -93,6 +100,9 @@ func dialer(c config.GitLab) (http.RoundTripper, error) {
 // authorities are the system's and those of the PEM file.
 func authorities(file string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("ca: there is no file %s; write the path of a PEM file", file)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ca: %w", err)
 	}

@@ -134,6 +134,10 @@ func TestOwnAuthorities(t *testing.T) {
 	if err != nil || at.CA != ca {
 		t.Errorf("with the authority: %+v, %v", at, err)
 	}
+	t.Chdir(filepath.Dir(ca)) // git runs elsewhere
+	if at, err := connected(t, config.GitLab{URL: s.URL, CA: "ca.pem"}).Origin(t.Context(), shop()); err != nil || at.CA != ca {
+		t.Errorf("with its relative name: %+v, %v", at, err)
+	}
 	var unusable *Unusable
 	if _, err := connected(t, config.GitLab{URL: s.URL}).Check(t.Context()); !errors.As(err, &unusable) || !strings.Contains(unusable.Mend, "ca") {
 		t.Errorf("without it: %v; want what to mend", err)
@@ -149,7 +153,7 @@ func TestBadAuthorities(t *testing.T) {
 	if err := os.WriteFile(empty, []byte("no certificate\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for file, want := range map[string]string{empty: "holds no certificate", empty + ".gone": "no such file"} {
+	for file, want := range map[string]string{empty: "holds no certificate", empty + ".gone": "there is no file"} {
 		_, err := New(Options{Config: config.GitLab{Name: "gitlab", URL: "https://gitlab.example.com", CA: file}})
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file) {
 			t.Errorf("%v; want that %s %s", err, file, want)

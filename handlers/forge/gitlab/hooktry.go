@@ -127,6 +127,8 @@ func (f *Forge) mend(t trial) string {
 		return "an administrator of GitLab allows it under Admin > Settings > Network > Outbound requests (the address of registry-build in the list of allowed ones)" + poll
 	case has("ssl", "certificate"):
 		return "GitLab does not trust our certificate: take one of a public authority, or have GitLab's administrator add yours to its trusted ones" + poll
+	case has("is configured here"): // said by registry-build
+		return "start the server again: it was started with a server file that does not name this GitLab server"
 	case t.Status == "401" || t.Status == "403":
 		return "see whether the address leads to this server and not to another registry-build, and what stands in front of it: nothing there may ask for a login"
 	case len(t.Status) == 3:

@@ -88,18 +88,19 @@ func stateWord(r builder.Report) string {
 
 // failureCell is what went wrong, on one line, with the place in the commit.
 func (f *Forge) failureCell(b builder.Record) string {
-	text := markdown.Prose(markdown.Clip(markdown.OneLine(b.Failure.Message), maxCell))
-	if b.Failure.File == "" {
-		return text
-	}
+	text := markdown.OneLine(b.Failure.Message)
 	place := b.Failure.File
+	if place == "" {
+		return markdown.Prose(markdown.Clip(text, maxCell))
+	}
 	link := f.website(b.Repository) + "/-/blob/" + b.StatusCommit() + "/" + (&url.URL{Path: b.Failure.File}).EscapedPath()
 	if b.Failure.Line > 0 {
 		place += fmt.Sprintf(":%d", b.Failure.Line)
 		link += fmt.Sprintf("#L%d", b.Failure.Line)
 	}
 	link = strings.NewReplacer("(", "%28", ")", "%29", "|", "%7C").Replace(link)
-	return fmt.Sprintf("[%s](%s): %s", markdown.CodeCell(markdown.Clip(place, 120)), link, text)
+	text = strings.TrimPrefix(text, place+": ") // the link says that
+	return fmt.Sprintf("[%s](%s): %s", markdown.CodeCell(markdown.Clip(place, 120)), link, markdown.Prose(markdown.Clip(text, maxCell)))
 }
 
 // imageCell names the image as it is pulled: by its tags, and by its digest.
