@@ -185,6 +185,12 @@ func (c *commander) lastPush(ctx context.Context) (Decision, error) {
 		if err != nil {
 			return Decision{}, fmt.Errorf("last push of %s: %w", ref, err)
 		}
+		e.Repository = c.e.Repository
+		if e.Pull != nil && c.pull != nil && !e.Pull.Fork && c.pull.Fork { // whatever the event claimed
+			p := *e.Pull
+			p.Fork, p.HeadOwner = true, c.pull.HeadOwner
+			e.Pull = &p
+		}
 		if e.Pull != nil && e.Pull.Fork {
 			if err := c.mustBeApproved(); err != nil {
 				return Decision{}, err

@@ -10,6 +10,11 @@ import (
 // decide reads what the event is about and plans it. What the pusher can
 // mend is part of the decision; an error means that trying again may help.
 func (d *Dispatcher) decide(ctx context.Context, l *EventLease) (Decision, error) {
+	if refused, err := d.identify(ctx, l); err != nil {
+		return Decision{}, err
+	} else if refused != nil {
+		return *refused, nil
+	}
 	decision, err := d.byKind(ctx, l)
 	if err != nil {
 		return Decision{}, err

@@ -121,6 +121,8 @@ func (i *laterInbox) NextEvent(ctx context.Context, _ string) (*builder.EventLea
 	return &builder.EventLease{Attempt: 3000, Event: builder.Event{ID: "git:1", Kind: builder.PullClosed, Repository: labRepo, Pull: &p}}, nil
 }
 
+func (i *laterInbox) ClaimHome(context.Context, *builder.EventLease) error { return nil }
+
 func (i *laterInbox) Defer(_ context.Context, _ *builder.EventLease, wait time.Duration) error {
 	i.deferred <- wait
 	return nil

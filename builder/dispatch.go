@@ -18,6 +18,9 @@ type Inbox interface {
 	// undecided event, and leases that repository to the caller. It returns
 	// ctx's error when ctx ends.
 	NextEvent(ctx context.Context, worker string) (*EventLease, error)
+	// ClaimHome gives the event's repository its home, the lease's Home, under the
+	// name that it has in the lease.
+	ClaimHome(ctx context.Context, l *EventLease) error
 	// Extend renews the lease. ErrLeaseLost when it is somebody else's.
 	Extend(ctx context.Context, l *EventLease) error
 	// Decide makes the decision durable in one step: builds queued, older
@@ -35,7 +38,7 @@ type EventLease struct {
 	TagOwners  map[string]string // image:tag -> ref, of the whole repository
 	Last       map[string]State  // image -> how its last build of the event's ref ended
 	Paused     map[string]string // image ("": all) -> who paused it
-	Home       Home              // of the repository; the first event claims it
+	Home       Home              // of the repository; ClaimHome sets it
 	Approved   string            // the commit of the event's pull request that a maintainer approved
 	Registered bool              // the default branch's file was read for Registrations since we were let in
 	Attempt    int               // from 1; deferring counts

@@ -68,6 +68,7 @@ type Event struct {
 	Withdrawn  bool       `json:"withdrawn,omitempty"` // Installation only: we may not go in any more
 	Protected  bool       `json:"protected,omitempty"` // the ref is protected at the forge
 	Image      *ImagePush `json:"image,omitempty"`     // ImagePushed only
+	Via        string     `json:"via,omitempty"`       // which webhook told it, where its forge signs nothing: see Confirmer
 
 	Seq        int64     `json:"seq,omitempty"`        // acceptance order over all repositories
 	AcceptedAt time.Time `json:"acceptedAt,omitempty"` // the redis server's clock

@@ -27,7 +27,8 @@ type lab struct {
 	commits  map[string]map[string]string // commit -> files
 	parents  map[string]string
 	refs     map[string]string
-	forge    *labForge // nil: the repository's forge has no people
+	forge    *labForge     // nil: the repository's forge has no people
+	confirms builder.Forge // in its place; may be nil
 	solve    func(ctx context.Context, r builder.SolveRequest, log io.Writer) (builder.Solution, error)
 	resolve  func(reference string) (string, error)
 	put      func(r builder.TagRequest) ([]builder.TagOutcome, error)
@@ -99,6 +100,9 @@ func (l *lab) dispatcher() *builder.Dispatcher {
 		d.Forges = map[string]builder.Forge{labRepo.Forge: l.forge}
 		d.Merge = map[string]bool{labRepo.Forge: l.forge.merge}
 		d.Suggest = map[string]bool{labRepo.Forge: true}
+	}
+	if l.confirms != nil {
+		d.Forges[labRepo.Forge] = l.confirms
 	}
 	return d
 }

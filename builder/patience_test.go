@@ -71,6 +71,8 @@ func (s *idle) NextEvent(ctx context.Context, _ string) (*builder.EventLease, er
 	return nil, ctx.Err()
 }
 
+func (s *idle) ClaimHome(context.Context, *builder.EventLease) error { return nil }
+
 func (s *idle) Extend(context.Context, *builder.EventLease) error { return nil }
 
 func (s *idle) Defer(_ context.Context, _ *builder.EventLease, wait time.Duration) error {

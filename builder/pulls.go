@@ -35,6 +35,13 @@ func (d *Dispatcher) pullChanged(ctx context.Context, l *EventLease) (Decision, 
 			return Decision{Reasons: []Reason{{Message: fmt.Sprintf("pull request %d is closed", e.Pull.Number)}}}, nil
 		}
 	}
+	e, stale, err = d.confirmPull(ctx, l)
+	switch {
+	case err != nil:
+		return Decision{}, err
+	case stale:
+		return overtaken(e.Ref), nil
+	}
 	in := d.input(l, e)
 	in.Generation = next.Generation
 	approved := !e.Pull.Fork || l.Approved == e.Commit

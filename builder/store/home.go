@@ -11,6 +11,12 @@ import (
 // mostOtherNames is how many names a repository can take beside its first.
 const mostOtherNames = 20
 
+// ClaimHome implements builder.Inbox.
+func (s *Store) ClaimHome(ctx context.Context, l *builder.EventLease) (err error) {
+	l.Home, err = s.home(ctx, l.Event)
+	return err
+}
+
 // home returns where the event's repository has its images by default,
 // claiming it for one that is seen for the first time.
 func (s *Store) home(ctx context.Context, e builder.Event) (builder.Home, error) {

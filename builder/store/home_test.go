@@ -45,10 +45,7 @@ func TestHomes(t *testing.T) {
 		if _, err := s.Append(ctx, e); err != nil {
 			t.Fatal(err)
 		}
-		l, err := s.NextEvent(ctx, "dispatcher")
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := nextEvent(t, s)
 		if diff := cmp.Diff(step.want, l.Home); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", step.name, diff)
 		}
@@ -71,10 +68,7 @@ func TestHomesAreForRepositories(t *testing.T) {
 		}
 	}
 	for range 2 {
-		l, err := s.NextEvent(ctx, "dispatcher")
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := nextEvent(t, s)
 		if want := map[string]string{"api:1": "", "git:1": "acme/shop"}[l.Event.ID]; l.Home.Path != want {
 			t.Errorf("%s: home %q, want %q", l.Event.ID, l.Home.Path, want)
 		}
@@ -91,10 +85,7 @@ func TestNamesAreCounted(t *testing.T) {
 		if _, err := s.Append(ctx, e); err != nil {
 			t.Fatal(err)
 		}
-		l, err := s.NextEvent(ctx, "dispatcher")
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := nextEvent(t, s)
 		if err := s.Decide(ctx, l, builder.Decision{}); err != nil {
 			t.Fatal(err)
 		}

@@ -24,10 +24,7 @@ func (s *Store) NextEvent(ctx context.Context, worker string) (*builder.EventLea
 		if r.text(0) == "" {
 			return false, time.Duration(r.number(1)) * time.Millisecond, nil
 		}
-		if lease, err = decodeEventLease(r); err != nil {
-			return true, 0, err
-		}
-		lease.Home, err = s.home(dctx, lease.Event)
+		lease, err = decodeEventLease(r)
 		return true, 0, err
 	}, topicInbox)
 	if err != nil {

@@ -63,6 +63,9 @@ func nextEvent(t testing.TB, s *store.Store) *builder.EventLease {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := s.ClaimHome(ctx, l); err != nil {
+		t.Fatal(err)
+	}
 	return l
 }
 
