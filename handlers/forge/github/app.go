@@ -67,6 +67,7 @@ var (
 	_ builder.Reporter  = (*App)(nil)
 	_ builder.Commenter = (*App)(nil)
 	_ builder.Forge     = (*App)(nil)
+	_ builder.Watcher   = (*App)(nil)
 )
 
 // New makes the App. It speaks to nobody.

@@ -2,6 +2,8 @@ package github
 
 import (
 	"bytes"
+	"compress/flate"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -10,8 +12,8 @@ import (
 )
 
 const (
-	keptAnswers   = 1024
-	largestAnswer = 64 << 10 // bytes; what is larger is read again
+	keptAnswers   = 4096     // of an installation
+	largestAnswer = 64 << 10 // bytes, deflated; what is larger is read again
 )
 
 // etags keeps answers for conditional requests: one that has not changed
@@ -22,9 +24,20 @@ type etags struct {
 }
 
 type answer struct {
-	tag    string
-	header http.Header
-	body   []byte
+	tag     string
+	header  http.Header
+	deflate []byte // the body: of lists a tenth is left
+}
+
+func deflated(body []byte) []byte {
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.BestSpeed)
+	if err != nil {
+		panic(err) // only an unknown level is refused
+	}
+	_, _ = w.Write(body) // to memory
+	_ = w.Close()
+	return b.Bytes()
 }
 
 func newETags() *etags {
@@ -55,12 +68,16 @@ func (e *etags) roundTrip(next http.RoundTripper, scope string, req *http.Reques
 	}
 	switch {
 	case resp.StatusCode == http.StatusNotModified && ok:
+		body, err := io.ReadAll(flate.NewReader(bytes.NewReader(known.deflate)))
+		if err != nil {
+			return nil, fmt.Errorf("a kept answer of GitHub's: %w", err)
+		}
 		resp.StatusCode, resp.Status = http.StatusOK, "200 OK"
 		resp.Header = known.header.Clone()
-		resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(known.body)), int64(len(known.body))
+		resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	case resp.StatusCode == http.StatusOK && resp.Header.Get("ETag") != "":
-		if body := bodyOf(resp); len(body) <= largestAnswer {
-			e.kept.Add(key, &answer{tag: resp.Header.Get("ETag"), header: resp.Header.Clone(), body: body})
+		if body := deflated(bodyOf(resp)); len(body) <= largestAnswer {
+			e.kept.Add(key, &answer{tag: resp.Header.Get("ETag"), header: resp.Header.Clone(), deflate: body})
 		}
 	case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusUnauthorized:
 		e.kept.Remove(key)

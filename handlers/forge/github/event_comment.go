@@ -84,7 +84,7 @@ func (d delivery) commanded(p payload, c payloadComment, pull int, commit string
 		return nil, forge.BrokenPayload("%s: the comment has no id or author", d.event)
 	}
 	return []builder.Event{{
-		ID: d.commentID(c.ID), Kind: builder.Commanded, Repository: repo, Commit: commit, Actor: p.Sender.Login,
+		ID: commentID(d.event, c.ID), Kind: builder.Commanded, Repository: repo, Commit: commit, Actor: p.Sender.Login,
 		Command: &builder.Command{Source: builder.FromComment, Pull: pull, Comment: strconv.FormatInt(c.ID, 10), Body: c.Body},
 	}}, nil
 }
@@ -92,6 +92,6 @@ func (d delivery) commanded(p payload, c payloadComment, pull int, commit string
 // commentID names the event of a comment. A comment is carried out once,
 // however it is delivered: what names a delivery is not signed, so whoever
 // holds an old one could send it again as another.
-func (d delivery) commentID(id int64) string {
-	return fmt.Sprintf("%s:%s-%d", Instance, d.event, id)
+func commentID(event string, id int64) string {
+	return fmt.Sprintf("%s:%s-%d", Instance, event, id)
 }

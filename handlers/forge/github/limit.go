@@ -27,6 +27,10 @@ const (
 	writeCost      = 5
 	primaryReserve = 50 // 1/50 of the hour's requests is for urgent writes
 
+	// Half of every minute and a quarter of the hour are no background call's.
+	backgroundPoints  = pointsAMinute / 2
+	backgroundPrimary = 4
+
 	windowSlack   = time.Second // a request arrives later than it was booked
 	blockAtMost   = time.Second // a longer wait is the caller's: builder.Later
 	penalty       = time.Minute // after a secondary limit that names no time
@@ -76,9 +80,8 @@ func (l *limits) enter(ctx context.Context, method, resource string) (leave func
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	urgent := ctx.Value(urgentKey) != nil
 	for {
-		wait, why := l.book(reads(method), resource, urgent)
+		wait, why := l.book(reads(method), resource, rankOf(ctx))
 		if wait <= 0 {
 			return l.leave, nil
 		}
@@ -93,6 +96,33 @@ func (l *limits) enter(ctx context.Context, method, resource string) (leave func
 	}
 }
 
+// rank says how long a call may be put off.
+type rank int
+
+const (
+	ordinary     rank = iota
+	isUrgent          // a result, or an answer to a person
+	inBackground      // a look for what was missed
+)
+
+func rankOf(ctx context.Context) rank {
+	switch {
+	case ctx.Value(urgentKey) != nil:
+		return isUrgent
+	case ctx.Value(backgroundKey) != nil:
+		return inBackground
+	}
+	return ordinary
+}
+
+// keeps is what a call leaves to those above it.
+func (r rank) keeps(reserve int) int {
+	if r == isUrgent {
+		return 0
+	}
+	return reserve
+}
+
 func (l *limits) leave() {
 	l.mu.Lock()
 	l.flying--
@@ -102,7 +132,7 @@ func (l *limits) leave() {
 
 // book takes the request's share of every budget, or of none and returns how
 // long there is no room.
-func (l *limits) book(read bool, resource string, urgent bool) (wait time.Duration, why string) {
+func (l *limits) book(read bool, resource string, rank rank) (wait time.Duration, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -114,7 +144,10 @@ func (l *limits) book(read bool, resource string, urgent bool) (wait time.Durati
 		if r.remaining <= 0 {
 			return left + windowSlack, "GitHub's hourly limit is used up"
 		}
-		if !read && !urgent && r.remaining <= r.limit/primaryReserve {
+		if rank == inBackground && r.remaining <= r.limit/backgroundPrimary {
+			return left + windowSlack, "what is left of GitHub's hourly limit is kept for builds"
+		}
+		if !read && rank != isUrgent && r.remaining <= r.limit/primaryReserve {
 			return left + windowSlack, "what is left of GitHub's hourly limit is kept for results"
 		}
 	}
@@ -122,14 +155,18 @@ func (l *limits) book(read bool, resource string, urgent bool) (wait time.Durati
 	if !read {
 		cost = writeCost
 	}
-	if wait := l.points.wait(now, cost, urgent); wait > 0 {
+	points := l.points.reserve
+	if rank == inBackground {
+		points = backgroundPoints
+	}
+	if wait := l.points.wait(now, cost, rank.keeps(points)); wait > 0 {
 		return wait, "GitHub's limit of points in a minute"
 	}
 	if !read && l.minute != nil {
-		if wait := l.minute.wait(now, 1, urgent); wait > 0 {
+		if wait := l.minute.wait(now, 1, rank.keeps(l.minute.reserve)); wait > 0 {
 			return wait, "GitHub's limit of writes in a minute"
 		}
-		if wait := l.hour.wait(now, 1, urgent); wait > 0 {
+		if wait := l.hour.wait(now, 1, rank.keeps(l.hour.reserve)); wait > 0 {
 			return wait, "GitHub's limit of writes in an hour"
 		}
 		l.minute.add(now, 1)
@@ -248,16 +285,13 @@ type expense struct {
 	cost int
 }
 
-// wait is how long there is no room for cost; 0: there is.
-func (w *window) wait(now time.Time, cost int, urgent bool) time.Duration {
+// wait is how long there is no room for cost beside what is kept; 0: there is.
+func (w *window) wait(now time.Time, cost, keep int) time.Duration {
 	for len(w.spent) > 0 && now.Sub(w.spent[0].at) >= w.span+windowSlack {
 		w.sum -= w.spent[0].cost
 		w.spent = w.spent[1:]
 	}
-	over := w.sum + cost - w.most
-	if !urgent {
-		over += w.reserve
-	}
+	over := w.sum + cost - w.most + keep
 	if over <= 0 {
 		return 0
 	}

@@ -235,6 +235,29 @@ func TestPoints(t *testing.T) {
 	})
 }
 
+// Looks for what was missed leave half of a minute, and a quarter of an hour.
+func TestBackground(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := wired(false, func(int, *http.Request) (*http.Response, error) { return answerWith(200, `{}`) })
+		if n, _ := spend(background(t.Context()), t, w, http.MethodGet); n != pointsAMinute-backgroundPoints {
+			t.Errorf("%d looks; want %d", n, pointsAMinute-backgroundPoints)
+		}
+		if n, _ := spend(t.Context(), t, w, http.MethodGet); n != backgroundPoints-pointsReserve {
+			t.Errorf("%d reads beside; want %d", n, backgroundPoints-pointsReserve)
+		}
+		w, _ = wired(false, func(int, *http.Request) (*http.Response, error) {
+			return answerWith(200, `{}`, "X-RateLimit-Limit: 5000", "X-RateLimit-Remaining: 1250", "X-RateLimit-Reset: "+unix(20*time.Minute))
+		})
+		send(background(t.Context()), t, w, http.MethodGet)
+		if _, wait, err := send(background(t.Context()), t, w, http.MethodGet); wait != 20*time.Minute+windowSlack {
+			t.Errorf("a look at the last quarter: %v; want builder.Later", err)
+		}
+		if status, _, err := send(t.Context(), t, w, http.MethodPost); status != 200 {
+			t.Errorf("a write: %v", err)
+		}
+	})
+}
+
 // The last requests of the hour are for results.
 func TestPrimaryReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

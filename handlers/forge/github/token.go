@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	keptDoors   = 2048            // of an installation: repositories times sets of permissions
+	keptDoors   = 8192            // of an installation: repositories times sets of permissions
 	deniedFor   = time.Minute     // a permission that is missing is not asked for again before
 	renewBefore = 2 * time.Minute // a token that is younger is not what a 404 comes from
 )

@@ -7,7 +7,7 @@ func (a *App) Traits() forge.Traits {
 	return forge.Traits{
 		forge.Proof:       "HMAC over the body",
 		forge.Redelivery:  "asked for again, 3 days back",
-		forge.Comparison:  "pushes",
+		forge.Comparison:  "pushes, pull requests, comments",
 		forge.Clone:       "token for one repository, read only",
 		forge.Statuses:    "check runs and statuses",
 		forge.Progress:    "check run, every 5 s",

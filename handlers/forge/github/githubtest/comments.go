@@ -1,6 +1,7 @@
 package githubtest
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -138,7 +139,11 @@ func (k *comment) json(r *Repo) object {
 		out["performed_via_github_app"] = k.app.json()
 	}
 	out["url"], out["issue_url"] = fmt.Sprintf("%s/issues/comments/%d", r.api(), k.ID), fmt.Sprintf("%s/issues/%d", r.api(), k.Number)
-	out["html_url"] = fmt.Sprintf("%s/pull/%d#issuecomment-%d", r.web(), k.Number, k.ID)
+	below := "pull"
+	if p, err := r.pull(k.Number); err == nil && p.isIssue {
+		below = "issues"
+	}
+	out["html_url"] = fmt.Sprintf("%s/%s/%d#issuecomment-%d", r.web(), below, k.Number, k.ID)
 	return out
 }
 
@@ -247,6 +252,38 @@ func (s *Server) listComments(c *call) (answer, error) {
 
 func (s *Server) listCommitComments(c *call) (answer, error) {
 	return c.listCommentsWhere(func(k *comment) bool { return k.SHA == c.vars["commit_sha"] })
+}
+
+// listRepoComments lists those on pull requests and issues, of all of them:
+// https://docs.github.com/rest/issues/comments#list-issue-comments-for-a-repository
+func (s *Server) listRepoComments(c *call) (answer, error) {
+	since, err := time.Parse(time.RFC3339, cmp.Or(c.query("since"), stamp(time.Unix(0, 0)).(string)))
+	if err != nil {
+		return answer{}, invalid("%q is no date.", c.query("since"))
+	}
+	order := slices.Clone(c.repo.comments)
+	switch sort := c.query("sort"); { // the direction counts with it only
+	case sort == "updated":
+		slices.SortStableFunc(order, func(a, b *comment) int { return a.Updated.Compare(b.Updated) })
+		fallthrough
+	case sort == "created":
+		if c.query("direction") != "asc" {
+			slices.Reverse(order)
+		}
+	}
+	list := []any{}
+	for _, k := range order {
+		if k.SHA == "" && !k.Updated.Before(since) {
+			list = append(list, k.json(c.repo))
+		}
+	}
+	return c.page(list)
+}
+
+// listRepoCommitComments lists those on commits, in the order of their ids:
+// https://docs.github.com/rest/commits/comments#list-commit-comments-for-a-repository
+func (s *Server) listRepoCommitComments(c *call) (answer, error) {
+	return c.listCommentsWhere(func(k *comment) bool { return k.SHA != "" })
 }
 
 func (c *call) listCommentsWhere(want func(*comment) bool) (answer, error) {

@@ -2,6 +2,7 @@ package githubtest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/registry-build/registry-build/handlers/forge/forgetest/gitserver"
@@ -43,7 +44,7 @@ func (p *pull) simple() object {
 		"issue_url": issue, "commits_url": api + "/commits", "review_comments_url": api + "/comments",
 		"review_comment_url": r.api() + "/pulls/comments{/number}", "comments_url": issue + "/comments", "statuses_url": r.api() + "/statuses/" + p.sha,
 		"number": p.number, "state": state, "locked": false, "title": p.title, "user": r.s.userJSON(p.by), "body": orNull(p.body), "labels": []any{},
-		"milestone": nil, "active_lock_reason": nil, "created_at": stamp(p.at), "updated_at": stamp(r.s.now()), "closed_at": stamp(p.closed),
+		"milestone": nil, "active_lock_reason": nil, "created_at": stamp(p.at), "updated_at": stamp(p.updated), "closed_at": stamp(p.closed),
 		"merged_at": nil, "merge_commit_sha": orNull(p.mergeSHA), "assignee": nil, "assignees": []any{}, "requested_reviewers": []any{},
 		"requested_teams": []any{}, "draft": p.draft, "auto_merge": nil, "author_association": r.association(p.by),
 		"head": object{"label": p.label(), "ref": p.head, "sha": p.sha, "repo": headRepo, "user": headUser},
@@ -184,10 +185,13 @@ func (s *Server) commitPulls(c *call) (answer, error) {
 
 func (c *call) listPullsWhere(want func(*pull) bool) (answer, error) {
 	list := []any{}
-	for i := len(c.repo.pulls) - 1; i >= 0; i-- {
-		if p := c.repo.pulls[i]; !p.isIssue && want(p) {
+	for _, p := range c.repo.pulls {
+		if !p.isIssue && want(p) {
 			list = append(list, p.simple())
 		}
+	}
+	if c.query("direction") != "asc" {
+		slices.Reverse(list)
 	}
 	return c.page(list)
 }

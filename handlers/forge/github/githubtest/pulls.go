@@ -27,6 +27,7 @@ type pull struct {
 	merged    bool
 	mergedBy  *account
 	at        time.Time
+	updated   time.Time
 	closed    time.Time
 	mergeable bool
 }
@@ -219,6 +220,7 @@ func (r *Repo) movePulls(user *account, branch string, c gitserver.Move) error {
 }
 
 func (p *pull) emit(action string, user *account, more object) {
+	p.updated = p.r.s.now()
 	payload := object{"action": action, "number": p.number, "pull_request": p.json()}
 	for k, v := range more {
 		payload[k] = v

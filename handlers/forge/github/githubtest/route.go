@@ -90,11 +90,13 @@ var routes = map[string]route{
 
 	"GET /repos/{owner}/{repo}/issues/{issue_number}/comments":  {onRepo, "issues:read|pull_requests:read", (*Server).listComments},
 	"POST /repos/{owner}/{repo}/issues/{issue_number}/comments": {onRepo, "issues:write|pull_requests:write", (*Server).createComment},
+	"GET /repos/{owner}/{repo}/issues/comments":                 {onRepo, "issues:read|pull_requests:read", (*Server).listRepoComments},
 	"GET /repos/{owner}/{repo}/issues/comments/{comment_id}":    {onRepo, "issues:read|pull_requests:read", (*Server).getComment},
 	"PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}":  {onRepo, "issues:write|pull_requests:write", (*Server).updateComment},
 	"DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}": {onRepo, "issues:write|pull_requests:write", (*Server).deleteComment},
 	"GET /repos/{owner}/{repo}/commits/{commit_sha}/comments":   {onRepo, "metadata:read", (*Server).listCommitComments},
 	"POST /repos/{owner}/{repo}/commits/{commit_sha}/comments":  {onRepo, "contents:read", (*Server).createCommitComment},
+	"GET /repos/{owner}/{repo}/comments":                        {onRepo, "metadata:read", (*Server).listRepoCommitComments},
 	"GET /repos/{owner}/{repo}/comments/{comment_id}":           {onRepo, "metadata:read", (*Server).getComment},
 	"PATCH /repos/{owner}/{repo}/comments/{comment_id}":         {onRepo, "contents:write", (*Server).updateComment},
 	"DELETE /repos/{owner}/{repo}/comments/{comment_id}":        {onRepo, "contents:write", (*Server).deleteComment},
