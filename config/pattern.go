@@ -111,6 +111,9 @@ func expressionError(s string, err error) error {
 		syntax.ErrNestingDepth:          "it is nested too deeply",
 		syntax.ErrLarge:                 "it is too large",
 	}[se.Code]
+	if strings.Contains(se.Expr, "(?<=") || strings.Contains(se.Expr, "(?<!") { // taken for the name of a group
+		why = "it looks behind, (?<=…) or (?<!…), and RE2 has no lookbehind"
+	}
 	if why == "" {
 		why = se.Code.String()
 	}
