@@ -26,10 +26,11 @@ type noteRig struct {
 	project *gitlabtest.Project
 	memory  *noteMemory
 	clock   *noteClock
-	ada     *gitlab.Client // a maintainer
-	id      int
-	head    string // of the merge request
-	pull    int
+	//lint:ignore SA1019 see connect
+	ada  *gitlab.Client // a maintainer
+	id   int
+	head string // of the merge request
+	pull int
 }
 
 func newNoteRig(t *testing.T, change ...func(*gitlabtest.Options)) *noteRig {
@@ -43,6 +44,7 @@ func newNoteRig(t *testing.T, change ...func(*gitlabtest.Options)) *noteRig {
 	p.SetMember("ada", gitlabtest.Maintainer)
 	rig := &noteRig{t: t, server: s, project: p, id: int(p.ID())}
 	rig.Forge, rig.memory, rig.clock = noteForge(t, s.URL, p.CreateToken(gitlabtest.TokenOptions{Level: gitlabtest.Maintainer}).Value)
+	//lint:ignore SA1019 see connect
 	if rig.ada, err = gitlab.NewClient(s.PersonalToken("ada", gitlabtest.TokenOptions{}).Value, gitlab.WithBaseURL(s.API), gitlab.WithoutRetries()); err != nil {
 		t.Fatal(err)
 	}
