@@ -119,11 +119,7 @@ func (f *Forge) checkToken(ctx context.Context, a *Account, narrow bool) error {
 // probe finds out whether the token may write where it cannot tell, by a write
 // to a project that does not exist: its scopes are looked at first.
 func (f *Forge) probe(ctx context.Context) error {
-	req, err := f.api.NewRequest(http.MethodPost, "projects/0/statuses/"+anyCommit, map[string]string{"state": "pending"}, []gitlab.RequestOptionFunc{with(repeatable(ctx))})
-	if err != nil {
-		return err
-	}
-	_, err = f.api.Do(req, nil)
+	err := f.call(repeatable(ctx), http.MethodPost, "projects/0/statuses/"+anyCommit, map[string]string{"state": "pending"}, nil)
 	switch status := answeredWith(err); {
 	case tooNarrow(err):
 		return f.lacks(nil)

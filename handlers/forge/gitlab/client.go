@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -155,6 +156,16 @@ func (f *Forge) get(ctx context.Context, path string, query, into any, options .
 	return f.api.Do(req, into)
 }
 
+// call makes any other call.
+func (f *Forge) call(ctx context.Context, method, path string, body, into any) error {
+	req, err := f.api.NewRequest(method, path, body, []gitlab.RequestOptionFunc{with(ctx)})
+	if err != nil {
+		return err
+	}
+	_, err = f.api.Do(req, into)
+	return err
+}
+
 // answeredWith returns the HTTP status that GitLab answered a call with, 0 for
 // another error.
 func answeredWith(err error) int {
@@ -166,6 +177,28 @@ func answeredWith(err error) int {
 		return http.StatusNotFound
 	}
 	return 0
+}
+
+// words are what GitLab said when it refused a call.
+func words(err error) string {
+	var refused *gitlab.ErrorResponse
+	if !errors.As(err, &refused) {
+		return ""
+	}
+	var body struct {
+		Message any    `json:"message"`
+		Error   string `json:"error"`
+	}
+	if json.Unmarshal(refused.Body, &body) != nil {
+		return cut(strings.TrimSpace(string(refused.Body)))
+	}
+	if text, ok := body.Message.(string); ok {
+		return text
+	}
+	if body.Message != nil {
+		return strings.TrimSpace(refused.Message)
+	}
+	return body.Error
 }
 
 // notFound turns GitLab's 404 into builder.ErrNotFound.

@@ -130,46 +130,6 @@ func (f *Forge) hooksPage(at place) string {
 	return f.Config.URL + "/" + at.Path + "/-/hooks"
 }
 
-// roleIn is our role in the place, by ourselves or from a group above; 0 for
-// none.
-// https://docs.gitlab.com/api/members/#get-a-member-of-a-group-or-project-including-inherited-and-invited-members
-func (f *Forge) roleIn(ctx context.Context, p place, user int) (int, error) {
-	var member struct {
-		AccessLevel int `json:"access_level"`
-	}
-	_, err := f.get(once(ctx), fmt.Sprintf("%s/members/all/%d", p.api(), user), nil, &member)
-	switch answeredWith(err) {
-	case http.StatusNotFound, http.StatusForbidden:
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("our role in %s: %w", p.Path, err)
-	}
-	return member.AccessLevel, nil
-}
-
-// roleName is what people call a role.
-func roleName(level int) string {
-	switch {
-	case level >= roleOwner:
-		return "Owner"
-	case level >= roleMaintainer:
-		return "Maintainer"
-	case level >= roleDeveloper:
-		return "Developer"
-	case level >= roleReporter:
-		return "Reporter"
-	case level > 0:
-		return "Guest"
-	}
-	return "no role"
-}
-
-const (
-	roleReporter = 20
-	roleOwner    = 50
-)
-
 // shut reports whether an error means that the place is not open to us.
 func shut(err error) bool {
 	switch answeredWith(err) {
@@ -191,4 +151,30 @@ func orElse(b bool, yes, no string) string {
 		return yes
 	}
 	return no
+}
+
+// covering is a group with a webhook of ours.
+type covering struct {
+	place
+	hook hook
+}
+
+// aboveIt returns the nearest group above the place whose webhook is ours, as
+// far as we may see; nil where there is none.
+func (f *Forge) aboveIt(ctx context.Context, at place) (*covering, error) {
+	for path := range ancestors(at.Path) {
+		group := place{Kind: scopeGroup, Path: path}
+		hooks, err := f.hooksAt(ctx, group)
+		if shut(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if ours := f.ours(hooks); len(ours) > 0 {
+			group.ID = ours[0].GroupID
+			return &covering{group, ours[0]}, nil
+		}
+	}
+	return nil, nil
 }
