@@ -20,6 +20,15 @@ import (
 
 func gitlabCommand(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "gitlab", Short: "Let registry-build into projects and groups of GitLab", Args: noCommand,
+		Long: `Lets registry-build into projects and groups of GitLab servers, and puts it out
+again. A server, with its address and a token, is written into the server file:
+
+  forges:
+    gitlab:
+      - url: https://gitlab.com
+        token: ${env:GITLAB_TOKEN}
+
+handlers/forge/gitlab/README.md tells which token, and all the rest.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(gitlabInstall(s), gitlabUninstall(s), gitlabList(s))
 	return c
@@ -36,6 +45,9 @@ again where GitLab has switched it off, and tells the running server. A group
 gets one webhook where GitLab has webhooks of groups (Premium) and the token's
 user owns it; else each of its projects gets one. Doing it twice changes
 nothing. Run it on the server's machine, with the server's flags.`,
+		Example: `  registry-build gitlab install acme/shop --config server.yml
+  registry-build gitlab install acme --config server.yml
+  registry-build gitlab install https://git.example.com/acme/shop --config server.yml`,
 		Args: exactly("GROUP or PROJECT"),
 	}
 	f.add(c)
@@ -62,7 +74,8 @@ func gitlabUninstall(s streams) *cobra.Command {
 		Short: "Remove our webhooks, and stop what is being built",
 		Long: `Removes the webhooks that lead to this server from a project, or from a group
 and everything in it. Other webhooks stay. What is being built of the projects is
-cancelled; images stay where they are.`,
+cancelled; images stay where they are. Run it on the server's machine, with the
+server's flags.`,
 		Args: exactly("GROUP or PROJECT"),
 	}
 	f.add(c)
@@ -107,6 +120,9 @@ func withGitLab(ctx context.Context, s streams, f *serverFlags, server, target s
 	if err != nil {
 		return err
 	}
+	if len(cfg.GitLab) == 0 {
+		return f.noGitLab()
+	}
 	g, name, err := whichGitLab(cfg.GitLab, server, target)
 	if err != nil {
 		return err
@@ -132,7 +148,7 @@ func openRunning(ctx context.Context, s streams, f *serverFlags) (*premises, *st
 		return nil, nil, nil, err
 	}
 	if len(p.cfg.GitLab) == 0 {
-		return nil, nil, nil, errors.New(noGitLab)
+		return nil, nil, nil, f.noGitLab()
 	}
 	if !p.runs(ctx) {
 		return nil, nil, nil, errors.New("the server is not running, and it has to know of this: start `registry-build up` (or serve) first, with the same --config and --data")
@@ -144,7 +160,14 @@ func openRunning(ctx context.Context, s streams, f *serverFlags) (*premises, *st
 	return p, records, done, nil
 }
 
-const noGitLab = "the server file names no GitLab server; write: forges: {gitlab: [{url: https://gitlab.com, token: \"${env:GITLAB_TOKEN}\"}]}"
+// noGitLab says where a GitLab server is to be named.
+func (f *serverFlags) noGitLab() error {
+	const write = `forges: {gitlab: [{url: "https://gitlab.com", token: "${env:GITLAB_TOKEN}"}]}`
+	if f.config == "" {
+		return errors.New("no server file is given, and it names the GitLab servers; write --config FILE, and into the file: " + write)
+	}
+	return fmt.Errorf("%s names no GitLab server; write: %s", f.config, write)
+}
 
 // records opens the store.
 func (p *premises) records(ctx context.Context) (*store.Store, func(), error) {
@@ -166,9 +189,6 @@ func whichGitLab(all []config.GitLab, server, target string) (config.GitLab, str
 	names := make([]string, 0, len(all))
 	for _, g := range all {
 		names = append(names, g.Name)
-	}
-	if len(all) == 0 {
-		return config.GitLab{}, "", errors.New(noGitLab)
 	}
 	if strings.Contains(target, "://") {
 		for _, g := range all {

@@ -220,7 +220,7 @@ func TestGitLabInstallOfNobody(t *testing.T) {
 		runs bool
 		want string
 	}{
-		"no server in the file": {"", true, "the server file names no GitLab server; write: forges: {gitlab: ["},
+		"no server in the file": {"", true, "server.yml names no GitLab server; write: forges: {gitlab: [{url:"},
 		"it does not run":       {"forges: {gitlab: [{url: \"https://gitlab.com\", token: glpat-x}]}\n", false, "the server is not running, and it has to know of this: start `registry-build up` (or serve) first"},
 		"Redis is away":         {"redis: redis://127.0.0.1:1/0\nforges: {gitlab: [{url: \"https://gitlab.com\", token: glpat-x}]}\n", true, "`registry-build doctor` tells what the server lacks"},
 		"an unreadable CA":      {"redis: REDIS\nforges: {gitlab: [{url: \"https://gitlab.com\", token: glpat-x, ca: /nowhere/ca.pem}]}\n", true, "forges.gitlab gitlab: ca: there is no file /nowhere/ca.pem; write the path of a PEM file"},
@@ -246,4 +246,15 @@ func TestDoctorOfGitLabServers(t *testing.T) {
 	g.doctorFinds("ok    lab: GitLab 18.5.0-ee at "+g.gitlab.URL+" knows us as @builds", "")
 	g.doctorFinds("mend  away: GitLab cannot be reached at http://127.0.0.1:1", "correct url, ca or proxy")
 	g.doctorFinds("mend  forges.gitlab odd: ca: there is no file /nowhere/ca.pem", "correct it in the server file")
+}
+
+// Who forgets --config is told that.
+func TestGitLabWithoutServerFile(t *testing.T) {
+	for _, args := range [][]string{{"list"}, {"install", "acme/shop"}} {
+		var out, err strings.Builder
+		status := Main(append([]string{"registry-build", "gitlab"}, append(args, "--data", t.TempDir())...), nil, &out, &err)
+		if status != 1 || out.String() != "" || !strings.Contains(err.String(), "no server file is given") || !strings.Contains(err.String(), "write --config FILE") {
+			t.Errorf("gitlab %s: status %d\n%s%s", args, status, out.String(), err.String())
+		}
+	}
 }

@@ -13,6 +13,10 @@ import (
 	"github.com/registry-build/registry-build/handlers/forge/gitlab"
 )
 
+// hookSecretAge is how long the secrets are known without looking. What a
+// webhook with a newer one tells meanwhile is refused, and has to be told again.
+const hookSecretAge = time.Second
+
 // hookSecrets knows what signs the tokens of our webhooks at one GitLab server:
 // a credential of the server's name, which the first `gitlab install` makes.
 // While another takes over that one is kept as …-next: webhooks get tokens of
@@ -30,13 +34,13 @@ var _ gitlab.Secrets = (*hookSecrets)(nil)
 
 func (h *hookSecrets) name() string { return builder.GitLabWebhookSecret + h.instance }
 
-// Secrets implements gitlab.Secrets. What is there is known for some seconds;
+// Secrets implements gitlab.Secrets. What is there is known for a moment;
 // that there is none is looked up each time, because `gitlab install` makes it
 // in another process and tries the webhook at once.
 func (h *hookSecrets) Secrets(ctx context.Context) ([]string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.known) > 0 && time.Since(h.looked) < identityAge {
+	if len(h.known) > 0 && time.Since(h.looked) < hookSecretAge {
 		return h.known, nil
 	}
 	var secrets []string

@@ -78,7 +78,7 @@ func TestHookSecretTakesOver(t *testing.T) {
 			t.Error(diff)
 		}
 		command.set(t, "gitlab-webhook-gitlab-next", "the second secret of webhooks")
-		time.Sleep(identityAge) // synctest's clock
+		time.Sleep(hookSecretAge) // synctest's clock
 		if diff := cmp.Diff([]string{"the second secret of webhooks", "the first secret of webhooks"}, server.all(t)); diff != "" {
 			t.Error(diff)
 		}

@@ -149,14 +149,19 @@ func greet(out io.Writer, cfg *config.Server, dir *dataDir, address string) {
 	if cfg.Registry.Default != "" {
 		images = cfg.Registry.Default
 	}
+	lab := "write the server's address and a token into the server file; see registry-build gitlab --help"
+	if len(cfg.GitLab) > 0 {
+		lab = "registry-build gitlab install GROUP, or GROUP/PROJECT (with the same --config and --data)"
+	}
 	fmt.Fprintf(out, `registry-build is up
   console   %s/
   images    %s/OWNER/NAME
   data      %s
 
 GitHub: registry-build github setup (with the same --config and --data)
+GitLab: %s
 To push here, let git read the token from its file (once), then push:
   git config --global credential.%s.helper '!f() { echo username=owner; echo "password=$(cat "%s")"; }; f'
   git push %s/git/OWNER/NAME.git main
-`, address, images, dir.root, address, dir.path("token"), address)
+`, address, images, dir.root, lab, address, dir.path("token"), address)
 }
