@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -225,7 +226,7 @@ func TestComments(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for _, path := range l.asked {
-		if strings.HasPrefix(path, "projects/7/merge_requests?") && !strings.Contains(path, "updated_after="+since.Add(-clockSlip).Format("2006-01-02T15%3A04%3A05Z")) {
+		if strings.HasPrefix(path, "projects/7/merge_requests?") && !strings.Contains(path, "updated_after="+url.QueryEscape(since.Add(-clockSlip).Format(time.RFC3339))) {
 			t.Errorf("asked %s", path)
 		}
 		if strings.HasPrefix(path, "projects/7/events?") && !strings.Contains(path, "after="+since.AddDate(0, 0, -2).Format(time.DateOnly)) {
