@@ -25,7 +25,7 @@ var gitlabVerbs = map[string]func(*testscript.TestScript, *gitlabtest.Server, []
 	"merge": gitlabMerge, "close": gitlabClose, "accept": gitlabAccept, "comment": gitlabComment, "say": gitlabSay,
 	"notes": gitlabNotes, "threads": gitlabThreads, "status": gitlabStatus, "told": gitlabTold, "gated": gitlabGated, "rename": gitlabRename, "transfer": gitlabTransfer,
 	"remove": gitlabRemove, "hooks": gitlabHooks, "disable": gitlabDisable, "lose": gitlabLose, "fail": gitlabFail, "settle": gitlabSettle, "calls": gitlabCalls,
-	"merges": gitlabMerges, "resend": gitlabResend,
+	"merges": gitlabMerges, "resend": gitlabResend, "token": gitlabToken,
 }
 
 // cmdGitLab is a double of a GitLab server that the story has for itself, or of
@@ -51,7 +51,7 @@ func cmdGitLab(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // gitlabServer starts it and writes gitlab.yml, a server file for all of them:
-// [@NAME] server [free|old|SETTING...]. It sets GITLAB (or the name, in capitals). ada
+// [@NAME] server [free|old|tls|below|SETTING...]. It sets GITLAB (or the name, in capitals). ada
 // may write in the group acme, whose owner our token's account, builds, is.
 func gitlabServer(ts *testscript.TestScript, name string, args []string) {
 	var o gitlabtest.Options
@@ -62,6 +62,10 @@ func gitlabServer(ts *testscript.TestScript, name string, args []string) {
 			o.Free = true
 		case "old":
 			o.NoHookLogs = true
+		case "tls":
+			o.TLS = true
+		case "below":
+			o.RelativeURL = "/gitlab"
 		default:
 			settings = append(settings, a)
 		}
@@ -88,6 +92,10 @@ func gitlabServer(ts *testscript.TestScript, name string, args []string) {
 		s.gitlab = map[string]*gitlabtest.Server{}
 	}
 	s.gitlab[name] = g
+	if o.TLS {
+		ts.Check(os.WriteFile(ts.MkAbs(name+"-ca.pem"), g.CA, 0o600))
+		settings = append(settings, "ca: "+ts.MkAbs(name+"-ca.pem"))
+	}
 	token := g.PersonalToken("builds", gitlabtest.TokenOptions{Scopes: []string{"api"}}).Value
 	entry := fmt.Sprintf("    - name: %s\n      url: %s\n      token: %s\n", name, g.URL, token)
 	for _, line := range settings {
@@ -101,6 +109,12 @@ func gitlabServer(ts *testscript.TestScript, name string, args []string) {
 	ts.Check(os.WriteFile(file, append(text, entry...), 0o600))
 	ts.Setenv(strings.ToUpper(name), g.URL)
 	ts.Setenv(strings.ToUpper(name)+"_TOKEN", token)
+}
+
+// gitlabToken makes another token of builds with these scopes: token NAME SCOPE….
+func gitlabToken(ts *testscript.TestScript, g *gitlabtest.Server, args []string) {
+	gitlabNeed(ts, args, 2, 9, "token NAME SCOPE…")
+	ts.Setenv(args[0], g.PersonalToken("builds", gitlabtest.TokenOptions{Scopes: args[1:]}).Value)
 }
 
 func gitlabNeed(ts *testscript.TestScript, args []string, least, most int, usage string) {
