@@ -230,7 +230,7 @@ func TestDoubleTellsReviews(t *testing.T) {
 		pull                int
 	}{{"dev", "", "/build api", first.IID()}, {"eve", "", "/help", second.IID()}, {"dev", own, "/why", 0}} {
 		e := comments[i]
-		if e.ID != "gitlab:note-"+ids[i] || e.Actor != w.actor || e.Commit != w.commit || e.Command.Pull != w.pull || e.Command.Body != w.body || e.Command.Comment != ids[i] {
+		if e.ID != "gitlab:note-"+e.Repository.ID+"-"+ids[i] || e.Actor != w.actor || e.Commit != w.commit || e.Command.Pull != w.pull || e.Command.Body != w.body || e.Command.Comment != ids[i] {
 			t.Errorf("comment %d: %+v, %+v; want %+v", i, e, e.Command, w)
 		}
 	}

@@ -111,6 +111,9 @@ func (f *Forge) Events(header http.Header, body []byte) ([]builder.Event, error)
 	}
 	d.id = deliveryID(header, body)
 	events, err := read(d)
+	for i := range events {
+		events[i].Via = d.via()
+	}
 	if errors.Is(err, forge.ErrPayload) {
 		f.Log.Warn("odd delivery", "event", d.event, "project", d.Project.ID, "err", err)
 		return nil, fmt.Errorf("%s: %w: %w", d.event, forge.ErrIgnored, err)
@@ -142,6 +145,14 @@ func (d delivery) eventID(ref string) string {
 		id += ":" + ref
 	}
 	return id
+}
+
+// via names the webhook as far as its token does.
+func (d delivery) via() string {
+	if d.scope.Kind == "" {
+		return "webhook"
+	}
+	return d.scope.String()
 }
 
 // repository returns the project that the payload is about. The path is that of

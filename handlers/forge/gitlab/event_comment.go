@@ -29,7 +29,7 @@ func readNote(d delivery) ([]builder.Event, error) {
 		return nil, forge.BrokenPayload("the note has no id or author")
 	}
 	e := builder.Event{
-		ID: commentID(d.forge.Config.Name, id), Kind: builder.Commanded, Repository: repo, Actor: d.User.Username,
+		ID: commentID(repo, id), Kind: builder.Commanded, Repository: repo, Actor: d.User.Username,
 		Command: &builder.Command{Source: builder.FromComment, Comment: strconv.FormatInt(id, 10), Body: body},
 	}
 	if on == "Commit" {
@@ -66,8 +66,9 @@ func (d delivery) unheard(body string) string {
 }
 
 // commentID names the event of a note. A note is carried out once, however it
-// is delivered, and also when it is found by looking for it. Ids of notes are
-// the server's, for merge requests and commits alike.
-func commentID(instance string, note int64) string {
-	return fmt.Sprintf("%s:note-%d", instance, note)
+// is delivered, and also when it is found by looking for it. Ids of notes are the
+// server's, for merge requests and commits alike, and count upwards: without
+// the project's, another project's webhook could use up those to come.
+func commentID(repo builder.Repository, note int64) string {
+	return fmt.Sprintf("%s:note-%s-%d", repo.Forge, repo.ID, note)
 }

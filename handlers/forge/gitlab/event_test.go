@@ -84,7 +84,7 @@ const (
 )
 
 func hookEvent(kind builder.EventKind, ref, before, commit string) builder.Event {
-	return builder.Event{ID: "gitlab:" + hookDelivery + ":" + ref, Kind: kind, Repository: hookRepo, Ref: ref, Before: before, Commit: commit, Actor: "ann"}
+	return builder.Event{ID: "gitlab:" + hookDelivery + ":" + ref, Kind: kind, Repository: hookRepo, Ref: ref, Before: before, Commit: commit, Actor: "ann", Via: "webhook"}
 }
 
 func hookPulled(kind builder.EventKind, before string, change func(*builder.Pull)) []builder.Event {
@@ -98,14 +98,14 @@ func hookPulled(kind builder.EventKind, before string, change func(*builder.Pull
 }
 
 func hookCommanded(commit string, pull int, body string) []builder.Event {
-	return []builder.Event{{ID: "gitlab:note-4711", Kind: builder.Commanded, Repository: hookRepo, Commit: commit, Actor: "ann",
+	return []builder.Event{{ID: "gitlab:note-77-4711", Via: "webhook", Kind: builder.Commanded, Repository: hookRepo, Commit: commit, Actor: "ann",
 		Command: &builder.Command{Source: builder.FromComment, Pull: pull, Comment: "4711", Body: body}}}
 }
 
 func hookDestroyed() []builder.Event {
 	repo := hookRepo
 	repo.DefaultBranch = ""
-	return []builder.Event{{ID: "gitlab:" + hookDelivery + "-77", Kind: builder.Installation, Repository: repo, Withdrawn: true}}
+	return []builder.Event{{ID: "gitlab:" + hookDelivery + "-77", Kind: builder.Installation, Repository: repo, Withdrawn: true, Via: "webhook"}}
 }
 
 func hookMergePushed(action, old string) string {

@@ -133,7 +133,7 @@ func (f *Forge) Comments(ctx context.Context, repo builder.Repository, since tim
 	var events []builder.Event
 	for _, n := range slices.CompactFunc(notes, func(a, b comment) bool { return a.ID == b.ID }) {
 		events = append(events, builder.Event{
-			ID: commentID(f.Config.Name, int64(n.ID)), Kind: builder.Commanded, Repository: repo, Commit: n.commit, Actor: n.Author.Username,
+			ID: commentID(repo, int64(n.ID)), Kind: builder.Commanded, Repository: repo, Commit: n.commit, Actor: n.Author.Username,
 			Command: &builder.Command{Source: builder.FromComment, Pull: n.pull, Comment: strconv.Itoa(n.ID), Body: n.Body},
 		})
 	}

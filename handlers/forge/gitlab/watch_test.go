@@ -218,7 +218,7 @@ func TestComments(t *testing.T) {
 		{130, 0, "/promote v1", commit, "ann"},
 	} {
 		want = append(want, builder.Event{
-			ID: fmt.Sprintf("gitlab:note-%d", w.id), Kind: builder.Commanded, Repository: shop(), Commit: w.commit, Actor: w.actor,
+			ID: fmt.Sprintf("gitlab:note-%s-%d", shop().ID, w.id), Kind: builder.Commanded, Repository: shop(), Commit: w.commit, Actor: w.actor,
 			Command: &builder.Command{Source: builder.FromComment, Pull: w.pull, Comment: strconv.Itoa(w.id), Body: w.body},
 		})
 	}
@@ -254,6 +254,10 @@ func TestCommentsHaveTheDeliverysID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(told) != 1 || told[0].Via != "webhook" {
+		t.Fatalf("told %+v", told)
+	}
+	told[0].Via = "" // what is found by asking needs no confirmation
 	if diff := cmp.Diff(told, found); diff != "" {
 		t.Errorf("(-told +found):\n%s", diff)
 	}
