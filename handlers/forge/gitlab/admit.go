@@ -39,6 +39,9 @@ func (f *Forge) Admit(ctx context.Context, header http.Header, events []builder.
 		if err != nil {
 			return err
 		}
+		if e.Withdrawn { // it is in no group any more; Confirm sees whether that is so
+			continue
+		}
 		in, err := f.inGroup(ctx, id, s.ID)
 		if err != nil {
 			return fmt.Errorf("is project %d in group %d: %w: %w", id, s.ID, builder.ErrUnavailable, err)

@@ -69,6 +69,10 @@ func TestAdmit(t *testing.T) {
 			}
 		})
 	}
+	gone := builder.Event{ID: "lab:2", Withdrawn: true, Repository: builder.Repository{Forge: "lab", ID: "987654", Owner: "acme", Name: "gone"}}
+	if err := f.Admit(t.Context(), http.Header{"X-Gitlab-Token": {ofGroup}}, []builder.Event{gone}); err != nil {
+		t.Errorf("a project of the group that is gone: %v", err) // GitLab would switch the webhook off
+	}
 	if err := moving.Transfer("acme-evil/below"); err != nil {
 		t.Fatal(err)
 	}
