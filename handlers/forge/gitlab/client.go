@@ -54,7 +54,7 @@ func (f *Forge) connect() error {
 	}
 	f.wire = &wire{
 		base: base, server: server, token: f.Config.Token,
-		limits: newLimits(f.Now, budgetOf(server)),
+		limits: newLimits(f.Now, budgetOf(server)), most: largestRead, first: firstWait,
 	}
 	f.names = &names{}
 	// The token is the wire's alone: a request that is redirected holds none.

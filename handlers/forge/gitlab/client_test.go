@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
@@ -34,8 +35,12 @@ func connected(t *testing.T, c config.GitLab) *Forge {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.wire.first = soon
 	return f
 }
+
+// soon is when tests repeat what failed.
+const soon = time.Millisecond
 
 // sevens is project 7 as GitLab has it.
 const sevens = `{"id":7,"path_with_namespace":"acme/platform/shop","default_branch":"main","visibility":"private"}`

@@ -83,6 +83,7 @@ func (r *hookRig) as(token string, change ...func(*config.GitLab)) *hookRig {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	f.wire.first = soon
 	r.forge = f
 	return r
 }

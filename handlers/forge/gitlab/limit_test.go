@@ -39,7 +39,7 @@ func wiredTo(host string, answer func(n int, req *http.Request) (*http.Response,
 	server := &url.URL{Scheme: "https", Host: host, Path: apiPath}
 	return &wire{
 		base:   tripper(func(req *http.Request) (*http.Response, error) { return answer(int(sent.Add(1)-1), req) }),
-		server: server, token: "glpat-secret", limits: newLimits(time.Now, budgetOf(server)),
+		server: server, token: "glpat-secret", limits: newLimits(time.Now, budgetOf(server)), most: largestRead, first: firstWait,
 	}, &sent
 }
 

@@ -101,6 +101,7 @@ func noteForge(t *testing.T, url, token string) (*Forge, *noteMemory, *noteClock
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.wire.first = soon
 	return f, memory, clock
 }
 

@@ -54,6 +54,7 @@ func TestStory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.wire.first = soon
 	p.AddHook(gitlabtest.HookOptions{URL: f.HookURL(), Token: hookToken(secret, "git-acme-dev", scope{Kind: scopeProject, ID: int(p.ID())})})
 	inbox.Use(f)
 	forgetest.Story(t, &world{Forge: f, Inbox: inbox, t: t, server: s, project: p, bot: token.Username})

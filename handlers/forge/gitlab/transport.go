@@ -24,6 +24,7 @@ const (
 	repeats     = 2        // of a call that failed, or of a read that found nothing yet
 	redirects   = 5        // of one read
 	lockedWait  = 5 * time.Second
+	firstWait   = 400 * time.Millisecond
 )
 
 // wire sends requests to one GitLab server: with the token, within the
@@ -35,6 +36,8 @@ type wire struct {
 	server *url.URL // of the API, with a slash at the end
 	token  string
 	limits *limits
+	most   int64         // bytes of one answer
+	first  time.Duration // before the first repetition; each later one takes four times as long
 }
 
 // RoundTrip implements http.RoundTripper. The answer's body is in memory.
@@ -48,7 +51,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	ctx, done := context.WithTimeoutCause(req.Context(), callLimit, errSlow)
 	defer done()
-	pace := &backoff.ExponentialBackOff{InitialInterval: 400 * time.Millisecond, Multiplier: 4, MaxInterval: 5 * time.Second, RandomizationFactor: 0.2}
+	pace := &backoff.ExponentialBackOff{InitialInterval: w.first, Multiplier: 4, MaxInterval: 5 * time.Second, RandomizationFactor: 0.2}
 	pace.Reset()
 	for try := 0; ; try++ {
 		resp, err := w.once(ctx, req, body)
@@ -99,10 +102,10 @@ func (w *wire) once(ctx context.Context, req *http.Request, body []byte) (*http.
 		return nil, err
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, largestRead))
+	answer, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, w.most))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		return nil, fmt.Errorf("GitLab's answer to %s %s is larger than %d MiB: %w", req.Method, req.URL.Path, largestRead>>20, errNeverAgain)
+		return nil, fmt.Errorf("GitLab's answer to %s %s is larger than %d MiB: %w", req.Method, req.URL.Path, w.most>>20, errNeverAgain)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read GitLab's answer: %w", err)

@@ -118,8 +118,9 @@ func TestAnswerThatDoesNotEnd(t *testing.T) {
 	w, sent := wiredTo(own, func(int, *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: boundless{}}, nil
 	})
+	w.most = 1 << 20
 	_, _, err := sendBy(t.Context(), t, w, http.MethodGet, "user")
-	if err == nil || !strings.Contains(err.Error(), "is larger than 64 MiB") || sent.Load() != 1 {
+	if err == nil || !strings.Contains(err.Error(), "is larger than 1 MiB") || sent.Load() != 1 {
 		t.Errorf("%v after %d requests; want that it is too large, after 1", err, sent.Load())
 	}
 }
