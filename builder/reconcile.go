@@ -3,7 +3,6 @@ package builder
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -11,8 +10,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Heads is what is known of repositories' refs: where the last accepted
@@ -45,10 +42,8 @@ type Events interface {
 const (
 	reconcileEvery = 5 * time.Minute
 	reconcileLimit = time.Minute         // for one repository
-	reconciledAt   = 4                   // repositories at the same time
 	activeFor      = 30 * 24 * time.Hour // since its last event
 	onItsWay       = 30 * time.Second
-	laterAtMost    = 2 * time.Minute // one wait for a forge's limit
 )
 
 // Reconciler finds what no event told us: it compares the refs of repositories
@@ -73,6 +68,7 @@ type Reconciler struct {
 
 	mu   sync.Mutex
 	seen map[string]map[difference]time.Time // repository key -> since when
+	last map[string]time.Time                // repository key -> when it was compared
 }
 
 // Run compares at once and then every Every, until ctx ends. Repositories with
@@ -132,54 +128,6 @@ func (r *Reconciler) Seed(ctx context.Context, repo Repository) error {
 	return err
 }
 
-// round compares the repositories once, and returns those that have
-// differences to be seen again. One repository's error does not stop the others.
-func (r *Reconciler) round(ctx context.Context, repos []Repository) (waiting []Repository) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	var group errgroup.Group
-	group.SetLimit(reconciledAt)
-	for _, repo := range repos {
-		group.Go(func() error {
-			if ctx.Err() != nil {
-				return nil
-			}
-			err := r.patiently(ctx, func() error { return r.reconcile(ctx, repo) })
-			switch {
-			case err == nil || ctx.Err() != nil:
-			case errors.Is(err, ErrNotFound):
-				r.Log.Debug("reconciliation", "repo", repo.FullName(), "err", err)
-			default:
-				r.Log.Warn("reconciliation", "repo", repo.FullName(), "err", err)
-			}
-			if errors.Is(err, ErrUnavailable) {
-				stop() // a thousand more questions would not bring the store back
-			}
-			return nil
-		})
-	}
-	group.Wait()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, repo := range repos {
-		if len(r.seen[repo.Key()]) > 0 {
-			waiting = append(waiting, repo)
-		}
-	}
-	return waiting
-}
-
-// patiently does it once more when a forge's limit asked for a short wait:
-// the repositories that come next have the same forge.
-func (r *Reconciler) patiently(ctx context.Context, do func() error) error {
-	err := do()
-	var later Later
-	if errors.As(err, &later) && later.Wait <= laterAtMost && wakeAfter(ctx, later.Wait) {
-		return do()
-	}
-	return err
-}
-
 // reconcile makes the events that are missing of one repository, for the
 // differences that were there half a minute before, too.
 func (r *Reconciler) reconcile(ctx context.Context, repo Repository) error {
@@ -202,6 +150,9 @@ func (r *Reconciler) reconcile(ctx context.Context, repo Repository) error {
 		if err := r.compare(ctx, repo, refs, pulls); err != nil {
 			return err
 		}
+	}
+	if r.waits(repo) {
+		return nil // a comment is about what was pushed before it
 	}
 	return r.comments(ctx, repo)
 }

@@ -42,6 +42,14 @@ func (r *Reconciler) ripe(repo Repository, differ []difference) (ripe []differen
 	return ripe
 }
 
+// waits reports whether the repository has differences that are to be seen
+// again.
+func (r *Reconciler) waits(repo Repository) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.seen[repo.Key()]) > 0
+}
+
 // pushed reports whether people push the ref, and its events are pushes.
 func pushed(ref string) bool {
 	if strings.HasPrefix(ref, mergeQueueRefs) {

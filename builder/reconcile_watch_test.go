@@ -333,13 +333,14 @@ func TestReconcilerLooks(t *testing.T) {
 }
 
 // A delivery on its way is not overtaken: a pull request that moved is looked
-// at again before it is told.
+// at again before it is told, and comments follow what they are about.
 func TestReconcilerPullsWait(t *testing.T) {
 	w := newWatched(t)
 	w.Grace = time.Hour
 	w.pull(1, "p1", nil)
 	w.round(t)
 	w.pull(1, "p2", nil)
+	w.comment("7", "/why", time.Now().Add(time.Second))
 	if again := w.Round(t.Context()); !slices.Equal(again, []builder.Repository{watchedRepo}) {
 		t.Errorf("to be seen again: %v", again)
 	}
@@ -347,7 +348,7 @@ func TestReconcilerPullsWait(t *testing.T) {
 		t.Errorf("told at once: %v", told)
 	}
 	w.Grace = time.Nanosecond
-	if diff := cmp.Diff([]string{"pull_changed refs/pull/1/head p1..p2 !1 open=true merged=false by ann"}, w.round(t)); diff != "" {
+	if diff := cmp.Diff([]string{"pull_changed refs/pull/1/head p1..p2 !1 open=true merged=false by ann", "commanded gitlab:note-7 why !1 by ann"}, w.round(t)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
