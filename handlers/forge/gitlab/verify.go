@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/registry-build/registry-build/handlers/forge"
 )
@@ -21,15 +22,19 @@ const (
 
 // Verify implements forge.Verifier: the webhook's token is one of those that
 // the operator wrote down, or was made by us. GitLab sends it as it is and
-// signs nothing, so the body is as trustworthy as whoever knows the token.
+// signs nothing, so the body is as trustworthy as whoever knows the token. Of
+// a webhook with a signing token (verifySignature) the signature is enough.
 // That the delivery comes from Config.URL is not asked: a server behind a
 // proxy may call itself otherwise.
-func (f *Forge) Verify(header http.Header, _ []byte) error {
+func (f *Forge) Verify(header http.Header, body []byte) error {
+	if signed, err := f.verifySignature(header, body); signed || err != nil {
+		return err
+	}
 	token := header.Get(headerToken)
 	if token == "" {
 		return fmt.Errorf("no X-Gitlab-Token header; give the webhook a secret token: %w", forge.ErrSignature)
 	}
-	known := oneOf(token, f.Config.Secrets)
+	known := oneOf(token, f.plainSecrets())
 	if s, ok := scopeOf(token); ok {
 		secrets, err := f.Secrets.Secrets(context.Background())
 		if err != nil && !known {
@@ -47,6 +52,14 @@ func (f *Forge) Verify(header http.Header, _ []byte) error {
 		return forge.ErrSignature
 	}
 	return nil
+}
+
+// plainSecrets are those that come as they are: a signing token never does.
+func (f *Forge) plainSecrets() []string {
+	return slices.DeleteFunc(slices.Clone(f.Config.Secrets), func(secret string) bool {
+		_, signs := signingKeyOf(secret)
+		return signs
+	})
 }
 
 // oneOf reports whether the token is one of those, in a time that tells
