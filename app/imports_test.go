@@ -29,9 +29,10 @@ var house = map[string][]string{
 	"handlers/page":           {"builder", "config"},
 	"handlers/oci":            {"builder", "config"},
 	"handlers/forge":          {"builder", "config"},
-	"handlers/forge/github":   {"handlers/forge", "handlers/forge/markdown", "handlers/forge/telling", "builder", "config"},
-	"handlers/forge/gitlab":   {"handlers/forge", "handlers/forge/markdown", "handlers/forge/telling", "builder", "config"},
+	"handlers/forge/github":   {"handlers/forge", "handlers/forge/markdown", "handlers/forge/quota", "handlers/forge/telling", "builder", "config"},
+	"handlers/forge/gitlab":   {"handlers/forge", "handlers/forge/markdown", "handlers/forge/quota", "handlers/forge/telling", "builder", "config"},
 	"handlers/forge/markdown": {"builder"},
+	"handlers/forge/quota":    {},
 	"handlers/forge/telling":  {"builder"},
 	"handlers/forge/plaingit": {"handlers/forge", "builder", "config"},
 

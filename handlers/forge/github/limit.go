@@ -2,7 +2,6 @@ package github
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 )
 
 // GitHub's secondary limits for one installation, a little below what is
@@ -31,7 +31,6 @@ const (
 	backgroundPoints  = pointsAMinute / 2
 	backgroundPrimary = 4
 
-	windowSlack   = time.Second // a request arrives later than it was booked
 	blockAtMost   = time.Second // a longer wait is the caller's: builder.Later
 	penalty       = time.Minute // after a secondary limit that names no time
 	penaltyAtMost = 16 * time.Minute
@@ -49,9 +48,9 @@ type limits struct {
 	strikes uint // secondary limits in a row that named no time
 	rates   map[string]rate
 	flying  int
-	points  window
-	minute  *window // nil: the sender creates no content
-	hour    *window
+	points  quota.Window
+	minute  *quota.Window // nil: the sender creates no content
+	hour    *quota.Window
 }
 
 // rate is the primary limit of one resource.
@@ -63,11 +62,11 @@ type rate struct {
 func newLimits(now func() time.Time, content bool) *limits {
 	l := &limits{
 		now: now, slots: make(chan struct{}, atOnce), rates: map[string]rate{},
-		points: window{span: time.Minute, most: pointsAMinute, reserve: pointsReserve},
+		points: quota.Window{Span: time.Minute, Most: pointsAMinute, Reserve: pointsReserve},
 	}
 	if content {
-		l.minute = &window{span: time.Minute, most: writesAMinute, reserve: minuteReserve}
-		l.hour = &window{span: time.Hour, most: writesAnHour, reserve: hourReserve}
+		l.minute = &quota.Window{Span: time.Minute, Most: writesAMinute, Reserve: minuteReserve}
+		l.hour = &quota.Window{Span: time.Hour, Most: writesAnHour, Reserve: hourReserve}
 	}
 	return l
 }
@@ -89,7 +88,7 @@ func (l *limits) enter(ctx context.Context, method, resource string) (leave func
 			<-l.slots
 			return nil, builder.Later{Wait: wait, Reason: why}
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := quota.Sleep(ctx, wait); err != nil {
 			<-l.slots
 			return nil, err
 		}
@@ -142,37 +141,37 @@ func (l *limits) book(read bool, resource string, rank rank) (wait time.Duration
 	r := l.rates[resource]
 	if left := r.reset.Sub(now); left > 0 {
 		if r.remaining <= 0 {
-			return left + windowSlack, "GitHub's hourly limit is used up"
+			return left + quota.Slack, "GitHub's hourly limit is used up"
 		}
 		if rank == inBackground && r.remaining <= r.limit/backgroundPrimary {
-			return left + windowSlack, "what is left of GitHub's hourly limit is kept for builds"
+			return left + quota.Slack, "what is left of GitHub's hourly limit is kept for builds"
 		}
 		if !read && rank != isUrgent && r.remaining <= r.limit/primaryReserve {
-			return left + windowSlack, "what is left of GitHub's hourly limit is kept for results"
+			return left + quota.Slack, "what is left of GitHub's hourly limit is kept for results"
 		}
 	}
 	cost := 1
 	if !read {
 		cost = writeCost
 	}
-	points := l.points.reserve
+	points := l.points.Reserve
 	if rank == inBackground {
 		points = backgroundPoints
 	}
-	if wait := l.points.wait(now, cost, rank.keeps(points)); wait > 0 {
+	if wait := l.points.Wait(now, cost, rank.keeps(points)); wait > 0 {
 		return wait, "GitHub's limit of points in a minute"
 	}
 	if !read && l.minute != nil {
-		if wait := l.minute.wait(now, 1, rank.keeps(l.minute.reserve)); wait > 0 {
+		if wait := l.minute.Wait(now, 1, rank.keeps(l.minute.Reserve)); wait > 0 {
 			return wait, "GitHub's limit of writes in a minute"
 		}
-		if wait := l.hour.wait(now, 1, rank.keeps(l.hour.reserve)); wait > 0 {
+		if wait := l.hour.Wait(now, 1, rank.keeps(l.hour.Reserve)); wait > 0 {
 			return wait, "GitHub's limit of writes in an hour"
 		}
-		l.minute.add(now, 1)
-		l.hour.add(now, 1)
+		l.minute.Spend(now, 1)
+		l.hour.Spend(now, 1)
 	}
-	l.points.add(now, cost)
+	l.points.Spend(now, cost)
 	l.flying++
 	if r.remaining > 0 {
 		r.remaining--
@@ -206,11 +205,11 @@ func (l *limits) note(resp *http.Response, body []byte) error {
 	}
 	var until time.Time
 	why := "GitHub's secondary limit"
-	switch wait, known := retryAfter(h.Get("Retry-After"), now); {
+	switch wait, known := quota.RetryAfter(h, now); {
 	case known:
 		until = now.Add(wait)
 	case err == nil && left == 0 && l.rates[resource].reset.After(now):
-		until, why = l.rates[resource].reset.Add(windowSlack), "GitHub's hourly limit is used up"
+		until, why = l.rates[resource].reset.Add(quota.Slack), "GitHub's hourly limit is used up"
 	default:
 		until = now.Add(min(penalty<<min(l.strikes, 10), penaltyAtMost))
 		l.strikes++
@@ -239,17 +238,6 @@ func isLimit(resp *http.Response, body []byte) bool {
 	return false
 }
 
-// retryAfter reads the header in both of its forms (RFC 9110, 10.2.3).
-func retryAfter(text string, now time.Time) (wait time.Duration, known bool) {
-	if seconds, err := strconv.Atoi(text); err == nil && seconds >= 0 {
-		return time.Duration(seconds) * time.Second, true
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return max(at.Sub(now), 0), true
-	}
-	return 0, false
-}
-
 func unixTime(text string) time.Time {
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
@@ -270,52 +258,3 @@ func resourceOf(path string) string {
 }
 
 func reads(method string) bool { return method == http.MethodGet || method == http.MethodHead }
-
-// window counts what was spent within the last span. It slides exactly: a
-// token bucket that is full lets twice its size through within one span.
-type window struct {
-	span          time.Duration
-	most, reserve int
-	spent         []expense // oldest first
-	sum           int
-}
-
-type expense struct {
-	at   time.Time
-	cost int
-}
-
-// wait is how long there is no room for cost beside what is kept; 0: there is.
-func (w *window) wait(now time.Time, cost, keep int) time.Duration {
-	for len(w.spent) > 0 && now.Sub(w.spent[0].at) >= w.span+windowSlack {
-		w.sum -= w.spent[0].cost
-		w.spent = w.spent[1:]
-	}
-	over := w.sum + cost - w.most + keep
-	if over <= 0 {
-		return 0
-	}
-	for _, e := range w.spent {
-		if over -= e.cost; over <= 0 {
-			return e.at.Add(w.span + windowSlack).Sub(now)
-		}
-	}
-	return w.span
-}
-
-func (w *window) add(now time.Time, cost int) {
-	w.spent = append(w.spent, expense{now, cost})
-	w.sum += cost
-}
-
-// sleep waits, or returns ctx's error when that ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait for GitHub: %w", ctx.Err())
-	}
-}

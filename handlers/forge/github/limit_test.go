@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 )
 
 // answering is a GitHub that answers from a function, told the number of the
@@ -86,10 +87,10 @@ func TestLimitsAreObeyed(t *testing.T) {
 		{"Retry-After with 503", func() (*http.Response, error) { return answerWith(503, "", "Retry-After: 20") }, 20 * time.Second},
 		{"the hour is used up", func() (*http.Response, error) {
 			return answerWith(403, `{"message":"API rate limit exceeded"}`, "X-RateLimit-Remaining: 0", "X-RateLimit-Limit: 5000", "X-RateLimit-Reset: "+unix(10*time.Minute))
-		}, 10*time.Minute + windowSlack},
+		}, 10*time.Minute + quota.Slack},
 		{"the last request of the hour", func() (*http.Response, error) {
 			return answerWith(200, `{}`, "X-RateLimit-Remaining: 0", "X-RateLimit-Limit: 5000", "X-RateLimit-Reset: "+unix(10*time.Minute), "X-RateLimit-Resource: core")
-		}, 10*time.Minute + windowSlack},
+		}, 10*time.Minute + quota.Slack},
 		{"secondary, and no time named", func() (*http.Response, error) { return answerWith(403, secondary) }, time.Minute},
 		{"another resource is used up", func() (*http.Response, error) {
 			return answerWith(200, `{}`, "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: "+unix(10*time.Minute), "X-RateLimit-Resource: search")
@@ -193,7 +194,7 @@ func TestBudgets(t *testing.T) {
 		urgent := (*App)(nil).urgent(t.Context())
 
 		n, wait := spend(t.Context(), t, w, http.MethodPatch)
-		if n != writesAMinute-minuteReserve || wait > time.Minute+windowSlack {
+		if n != writesAMinute-minuteReserve || wait > time.Minute+quota.Slack {
 			t.Errorf("%d writes, then %s; want %d and about a minute", n, wait, writesAMinute-minuteReserve)
 		}
 		if n, _ := spend(urgent, t, w, http.MethodPatch); n != minuteReserve {
@@ -215,7 +216,7 @@ func TestBudgets(t *testing.T) {
 		if status, _, err := send(urgent, t, w, http.MethodPost); status != 200 {
 			t.Errorf("an urgent write after a busy hour: %v", err)
 		}
-		time.Sleep(time.Hour + 2*windowSlack)
+		time.Sleep(time.Hour + 2*quota.Slack)
 		if status, _, err := send(t.Context(), t, w, http.MethodPost); status != 200 {
 			t.Errorf("an ordinary write an hour later: %v", err)
 		}
@@ -249,7 +250,7 @@ func TestBackground(t *testing.T) {
 			return answerWith(200, `{}`, "X-RateLimit-Limit: 5000", "X-RateLimit-Remaining: 1250", "X-RateLimit-Reset: "+unix(20*time.Minute))
 		})
 		send(background(t.Context()), t, w, http.MethodGet)
-		if _, wait, err := send(background(t.Context()), t, w, http.MethodGet); wait != 20*time.Minute+windowSlack {
+		if _, wait, err := send(background(t.Context()), t, w, http.MethodGet); wait != 20*time.Minute+quota.Slack {
 			t.Errorf("a look at the last quarter: %v; want builder.Later", err)
 		}
 		if status, _, err := send(t.Context(), t, w, http.MethodPost); status != 200 {
@@ -265,7 +266,7 @@ func TestPrimaryReserve(t *testing.T) {
 			return answerWith(200, `{}`, "X-RateLimit-Limit: 5000", "X-RateLimit-Remaining: 100", "X-RateLimit-Reset: "+unix(20*time.Minute))
 		})
 		send(t.Context(), t, w, http.MethodGet)
-		if _, wait, err := send(t.Context(), t, w, http.MethodPost); wait != 20*time.Minute+windowSlack {
+		if _, wait, err := send(t.Context(), t, w, http.MethodPost); wait != 20*time.Minute+quota.Slack {
 			t.Errorf("an ordinary write: %v; want builder.Later", err)
 		}
 		if status, _, err := send((*App)(nil).urgent(t.Context()), t, w, http.MethodPost); status != 200 {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-github/v60/github"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 )
 
 const (
@@ -54,7 +55,7 @@ func (a *App) Run(ctx context.Context) error {
 		case err != nil:
 			a.Log.Warn("failed deliveries of GitHub", "err", err)
 		}
-		if sleep(ctx, wait) != nil {
+		if quota.Sleep(ctx, wait) != nil {
 			return nil
 		}
 	}

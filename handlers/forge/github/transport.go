@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 )
 
 const (
@@ -47,7 +48,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		if wait <= 0 {
 			return resp, err
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := quota.Sleep(ctx, wait); err != nil {
 			return nil, err
 		}
 		if req, err = rewound(req); err != nil {

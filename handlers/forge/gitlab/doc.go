@@ -21,7 +21,7 @@
 //	        note, note_*                … one note with a table of the builds and the answers
 //	        onboard, write              merge requests of ours
 //	below   client, transport           one call: token, addresses, repetitions
-//	        limit, limit_window         what the server lets us send
+//	        limit                       what the server lets us send
 //	runs    missed, missed_resend       webhooks that are off, deliveries that failed
 //	command hook, hook_*                webhooks: made, listed, tried, where they hang
 //	        install, install_*, uninstall

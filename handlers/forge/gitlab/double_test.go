@@ -17,6 +17,7 @@ import (
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
 	"github.com/registry-build/registry-build/handlers/forge/gitlab/gitlabtest"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 )
 
 // askRig is a Forge and a GitLab of its own with the project
@@ -296,7 +297,7 @@ func TestDoubleLimitsRequests(t *testing.T) {
 			switch {
 			case err == nil:
 				made++
-			case errors.As(err, &later) && later.Wait <= time.Minute+windowSlack:
+			case errors.As(err, &later) && later.Wait <= time.Minute+quota.Slack:
 				put++
 			default:
 				t.Error(err)

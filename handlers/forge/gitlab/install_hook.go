@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 )
 
 // undelivered is the error of a webhook that GitLab cannot deliver.
@@ -90,7 +91,7 @@ func (in *installing) patiently(ctx context.Context, do func() error) error {
 		return err
 	}
 	in.Say(fmt.Sprintf("  (GitLab takes no more calls for now; going on in %s)", later.Wait.Round(time.Second)))
-	if err := sleep(ctx, later.Wait); err != nil {
+	if err := quota.Sleep(ctx, later.Wait); err != nil {
 		return err
 	}
 	return do()

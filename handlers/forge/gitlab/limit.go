@@ -2,7 +2,6 @@ package gitlab
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -11,13 +10,13 @@ import (
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 )
 
 const (
 	requestsAtOnce = 8 // a small server has about as many workers
 	urgentAtOnce   = 2 // beside, so that results do not wait behind what hangs
 
-	windowSlack  = time.Second      // a request arrives later than it was booked
 	blockAtMost  = time.Second      // a longer wait is the caller's: builder.Later
 	penalty      = time.Minute      // after a limit that names no time: nearly all of GitLab's are a minute's
 	waitAtMost   = 15 * time.Minute // whatever a server says; then it is asked again
@@ -56,8 +55,8 @@ type limits struct {
 	left     rate
 	flying   int
 	refusals map[string]refusal // by endpoint: some have limits of their own
-	calls    *window            // nil: not counted
-	notes    *window
+	calls    *quota.Window      // nil: not counted
+	notes    *quota.Window
 }
 
 // rate is what the server tells of its limit.
@@ -78,10 +77,10 @@ func newLimits(now func() time.Time, b budget) *limits {
 		refusals: map[string]refusal{},
 	}
 	if b.calls > 0 {
-		l.calls = &window{span: time.Minute, most: b.calls, reserve: b.callsReserve}
+		l.calls = &quota.Window{Span: time.Minute, Most: b.calls, Reserve: b.callsReserve}
 	}
 	if b.notes > 0 {
-		l.notes = &window{span: time.Minute, most: b.notes, reserve: b.notesReserve}
+		l.notes = &quota.Window{Span: time.Minute, Most: b.notes, Reserve: b.notesReserve}
 	}
 	return l
 }
@@ -110,7 +109,7 @@ func (l *limits) enter(ctx context.Context, endpoint string) (leave func(), err 
 			<-slot
 			return nil, builder.Later{Wait: wait, Reason: why}
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := quota.Sleep(ctx, wait); err != nil {
 			<-slot
 			return nil, err
 		}
@@ -138,25 +137,31 @@ func (l *limits) book(endpoint string, urgent bool) (wait time.Duration, why str
 	}
 	if wait := l.left.reset.Sub(now); wait > 0 {
 		if l.left.remaining <= 0 {
-			return wait + windowSlack, "GitLab's limit is used up"
+			return wait + quota.Slack, "GitLab's limit is used up"
 		}
 		if !urgent && l.left.remaining <= l.left.limit/reserveShare {
-			return wait + windowSlack, "what is left of GitLab's limit is kept for results"
+			return wait + quota.Slack, "what is left of GitLab's limit is kept for results"
 		}
 	}
+	keep := func(w *quota.Window) int {
+		if urgent {
+			return 0
+		}
+		return w.Reserve
+	}
 	if l.calls != nil {
-		if wait := l.calls.wait(now, urgent); wait > 0 {
+		if wait := l.calls.Wait(now, 1, keep(l.calls)); wait > 0 {
 			return wait, "GitLab's limit of requests in a minute"
 		}
 	}
 	if l.notes != nil && writesNote(endpoint) {
-		if wait := l.notes.wait(now, urgent); wait > 0 {
+		if wait := l.notes.Wait(now, 1, keep(l.notes)); wait > 0 {
 			return wait, "GitLab's limit of notes in a minute"
 		}
-		l.notes.add(now)
+		l.notes.Spend(now, 1)
 	}
 	if l.calls != nil {
-		l.calls.add(now)
+		l.calls.Spend(now, 1)
 	}
 	l.flying++
 	if l.left.remaining > 0 {
@@ -187,9 +192,9 @@ func (l *limits) note(resp *http.Response, endpoint string) error {
 		}
 		return nil
 	}
-	wait, known := retryAfter(h.Get("Retry-After"), now)
+	wait, known := quota.RetryAfter(h, now)
 	if !known && told && remaining == 0 {
-		wait, known = reset+windowSlack, true
+		wait, known = reset+quota.Slack, true
 	}
 	// A limit of this one endpoint (notes, test deliveries) is met apart: it
 	// leaves the others alone, and mostly names no time.
@@ -239,17 +244,6 @@ func resetOf(h http.Header, now time.Time) (wait time.Duration, known bool) {
 	return 0, false
 }
 
-// retryAfter reads the header in both of its forms (RFC 9110, 10.2.3).
-func retryAfter(text string, now time.Time) (wait time.Duration, known bool) {
-	if seconds, err := strconv.Atoi(text); err == nil && seconds >= 0 {
-		return time.Duration(min(seconds, int(waitAtMost/time.Second))) * time.Second, true
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return max(at.Sub(now), 0), true
-	}
-	return 0, false
-}
-
 // endpointWords are the parts of a path that do not name somebody's thing.
 var endpointWords = map[string]bool{
 	"projects": true, "groups": true, "users": true, "user": true, "members": true, "all": true,
@@ -277,15 +271,3 @@ func writesNote(endpoint string) bool {
 }
 
 func reads(method string) bool { return method == http.MethodGet || method == http.MethodHead }
-
-// sleep waits, or returns ctx's error when that ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait for GitLab: %w", ctx.Err())
-	}
-}

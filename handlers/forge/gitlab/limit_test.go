@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 )
 
 // tripper is a server that answers from a function.
@@ -89,18 +90,18 @@ func TestServersLimits(t *testing.T) {
 		{"all of GitLab's headers", func() (*http.Response, error) {
 			return says(429, retryLater, "RateLimit-Limit: 2000", "RateLimit-Observed: 2001", "RateLimit-Remaining: 0",
 				"RateLimit-Reset: "+seconds(time.Now().Add(20*time.Second)), "Retry-After: 20")
-		}, 20*time.Second + windowSlack},
+		}, 20*time.Second + quota.Slack},
 		{"no Retry-After", func() (*http.Response, error) {
 			return says(429, retryLater, "RateLimit-Remaining: 0", "RateLimit-Reset: "+seconds(time.Now().Add(20*time.Second)))
-		}, 20*time.Second + windowSlack},
+		}, 20*time.Second + quota.Slack},
 		{"a date in the old header", func() (*http.Response, error) {
 			return says(429, retryLater, "RateLimit-Remaining: 0", "RateLimit-ResetTime: "+time.Now().Add(20*time.Second).UTC().Format(http.TimeFormat))
-		}, 20*time.Second + windowSlack},
+		}, 20*time.Second + quota.Slack},
 		{"a server whose clock is wrong", func() (*http.Response, error) {
 			there := time.Now().Add(-3 * time.Hour)
 			return says(200, "{}", "RateLimit-Limit: 600", "RateLimit-Remaining: 0",
 				"Date: "+there.UTC().Format(http.TimeFormat), "RateLimit-Reset: "+seconds(there.Add(40*time.Second)))
-		}, 40*time.Second + windowSlack},
+		}, 40*time.Second + quota.Slack},
 		{"a wait of a day", func() (*http.Response, error) { return says(429, "", "Retry-After: 86400") }, waitAtMost},
 		{"maintenance", func() (*http.Response, error) { return says(503, "", "Retry-After: 60") }, time.Minute},
 		{"what stands before gitlab.com", func() (*http.Response, error) { return says(403, "<html>", "Retry-After: 60") }, time.Minute},
@@ -126,7 +127,7 @@ func TestServersLimits(t *testing.T) {
 				}
 				for _, ctx := range []context.Context{t.Context(), urgent(t.Context())} {
 					_, wait, err := sendBy(ctx, t, w, http.MethodGet, "user")
-					if wait < test.wait-windowSlack || wait > test.wait || sent.Load() != 1 {
+					if wait < test.wait-quota.Slack || wait > test.wait || sent.Load() != 1 {
 						t.Errorf("the next one: %v after %d requests; want builder.Later in %s after 1", err, sent.Load(), test.wait)
 					}
 				}
@@ -258,7 +259,7 @@ func TestBudgetOfGitLabCom(t *testing.T) {
 		if n := spend(urgent(t.Context()), t, w, http.MethodPost, statusAPI, 5000); n != b.callsReserve {
 			t.Errorf("%d urgent statuses beside; want %d", n, b.callsReserve)
 		}
-		time.Sleep(time.Minute + windowSlack)
+		time.Sleep(time.Minute + quota.Slack)
 		if n := spend(t.Context(), t, w, http.MethodPost, notesAPI, 100); n != b.notes-b.notesReserve {
 			t.Errorf("%d notes a minute later; want %d", n, b.notes-b.notesReserve)
 		}

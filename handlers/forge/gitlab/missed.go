@@ -9,6 +9,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 )
 
 const (
@@ -45,7 +46,7 @@ func (f *Forge) Run(ctx context.Context, projects Projects) error {
 		if err != nil {
 			f.Log.Warn("webhooks of GitLab", "err", err)
 		}
-		if sleep(ctx, wait) != nil {
+		if quota.Sleep(ctx, wait) != nil {
 			return nil
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 )
 
 const (
@@ -59,7 +60,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		if wait <= 0 {
 			return settled(ctx, req, resp, err)
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := quota.Sleep(ctx, wait); err != nil {
 			return settled(ctx, req, nil, err)
 		}
 	}
