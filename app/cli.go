@@ -75,8 +75,13 @@ func usagef(c *cobra.Command, format string, args ...any) error {
 
 func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "registry-build",
-		Short:         "Turns git push into a tagged, trusted container image",
+		Use:   "registry-build",
+		Short: "Turns git push into a tagged, trusted container image",
+		Long: `Turns git push into a tagged, trusted container image.
+
+On a machine for it: "registry-build up", which tells how to go on; "doctor" says
+what lacks. In a repository: "registry-build validate" checks its
+.registry-build.yml, "build" builds it here.`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,

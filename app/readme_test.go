@@ -2,6 +2,7 @@ package app
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -17,14 +18,21 @@ func TestReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
-	if len(blocks) != 2 {
-		t.Fatalf("README.md has %d files to copy, want a build file and a server file", len(blocks))
+	if len(blocks) != 3 {
+		t.Fatalf("README.md has %d files to copy, want GitLab servers, a build file and a server file", len(blocks))
 	}
-	if _, problems := config.ParseBuildFile("README.md", blocks[0][1]); len(problems) > 0 {
+	if _, problems := config.ParseBuildFile("README.md", blocks[1][1]); len(problems) > 0 {
 		t.Errorf("the build file to copy:\n%v", problems)
 	}
-	if _, problems := config.ParseServer("README.md", blocks[1][1]); len(problems) > 0 {
-		t.Errorf("the server file to copy:\n%v", problems)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "lab-token"), []byte("glpat-x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GITLAB_TOKEN", "glpat-y")
+	for _, block := range [][]byte{blocks[0][1], blocks[2][1]} {
+		if _, problems := config.ParseServer(filepath.Join(dir, "README.md"), block); len(problems) > 0 {
+			t.Errorf("the server file to copy:\n%s%v", block, problems)
+		}
 	}
 	for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(string(text), -1) {
 		if strings.Contains(link[1], "://") {
