@@ -250,7 +250,7 @@ type leaking struct {
 	stop            func()
 }
 
-func newLeakingInstallation(t *testing.T, l *leaks) *leaking {
+func newLeakingInstallation(t *testing.T, l *leaks, change ...func(*config.Server)) *leaking {
 	t.Helper()
 	bin, err := filepath.Abs("../bin")
 	if err != nil {
@@ -270,6 +270,9 @@ func newLeakingInstallation(t *testing.T, l *leaks) *leaking {
 	cfg := config.DefaultServer()
 	cfg.Data, cfg.Listen = in.dir, "127.0.0.1:0"
 	cfg.Policy = []config.Policy{{Repositories: []string{"acme/*"}, Credentials: []string{"*"}}}
+	for _, c := range change {
+		c(cfg)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
