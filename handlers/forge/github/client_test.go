@@ -9,12 +9,11 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
+	"github.com/registry-build/registry-build/handlers/forge/forgetest"
 	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
 )
 
@@ -25,7 +24,7 @@ type clientRig struct {
 	app    *githubtest.App
 	inst   *githubtest.Installation
 	repo   *githubtest.Repo
-	memory *noted
+	memory *forgetest.Memory
 	log    *strings.Builder
 }
 
@@ -45,7 +44,7 @@ func newClientRig(t *testing.T, change ...func(*githubtest.Options)) *clientRig 
 	if err != nil {
 		t.Fatal(err)
 	}
-	rig := &clientRig{gh: gh, app: app, inst: inst, repo: repo, memory: &noted{}, log: &strings.Builder{}}
+	rig := &clientRig{gh: gh, app: app, inst: inst, repo: repo, memory: forgetest.NewMemory(), log: &strings.Builder{}}
 	rig.App = New(Options{
 		Identities: identityOf(Identity{ID: app.ID, Key: app.PrivateKeyPEM}), Memory: rig.memory,
 		Config: config.GitHub{API: gh.API, URL: gh.URL},
@@ -67,46 +66,6 @@ func (i identityOf) Identity(context.Context) (Identity, error) {
 		return Identity{}, builder.ErrNotFound
 	}
 	return Identity(i), nil
-}
-
-// noted is a Memory without an end.
-type noted struct {
-	mu    sync.Mutex
-	facts map[string]string
-	short bool // forgets at once what is kept for minutes
-}
-
-func (n *noted) Recall(_ context.Context, key string) (string, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.facts[key], nil
-}
-
-func (n *noted) Remember(_ context.Context, key, value string, keep time.Duration) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.short && keep < time.Hour {
-		delete(n.facts, key)
-		return nil
-	}
-	if n.facts == nil {
-		n.facts = map[string]string{}
-	}
-	n.facts[key] = value
-	return nil
-}
-
-func (n *noted) Claim(_ context.Context, key, value string, _ time.Duration) (bool, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if _, taken := n.facts[key]; taken {
-		return false, nil
-	}
-	if n.facts == nil {
-		n.facts = map[string]string{}
-	}
-	n.facts[key] = value
-	return true, nil
 }
 
 // newKey is a private key as GitHub hands it out.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/forgetest"
 	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
 	"github.com/registry-build/registry-build/handlers/forge/markdown"
 )
@@ -132,11 +133,11 @@ func TestShowFindsItsComment(t *testing.T) {
 	})
 	t.Run("crash after making it", func(t *testing.T) {
 		rig := newThreadRig(t)
-		rig.memory.crash = "thread/"
-		if err := rig.Show(context.Background(), rig.thread(whyRemark)); !errors.Is(err, errCrash) {
+		rig.memory.Crash = "thread/"
+		if err := rig.Show(context.Background(), rig.thread(whyRemark)); !errors.Is(err, forgetest.ErrCrash) {
 			t.Fatal(err)
 		}
-		rig.memory.crash = ""
+		rig.memory.Crash = ""
 		rig.show(rig.thread(whyRemark, helpRemark))
 		if got := rig.onlyComment(); !strings.Contains(got.Body, "/help") {
 			t.Errorf("%s", got.Body)
@@ -158,12 +159,12 @@ func TestShowFindsItsComment(t *testing.T) {
 		}
 		them := *rig
 		them.reportRig = &reportRig{clientRig: &clientRig{App: New(rig.Options)}}
-		them.Identities, them.Memory = identityOf(Identity{ID: other.ID, Key: other.PrivateKeyPEM}), &memos{facts: map[string]string{}}
+		them.Identities, them.Memory = identityOf(Identity{ID: other.ID, Key: other.PrivateKeyPEM}), forgetest.NewMemory()
 		if err := them.Show(context.Background(), rig.thread(forkRemark)); err != nil {
 			t.Fatal(err)
 		}
 		rig.show(rig.thread(whyRemark))
-		clear(rig.memory.facts)
+		rig.memory.Forget()
 		rig.show(rig.thread(whyRemark, helpRemark))
 		all := rig.repo.Comments(rig.pull)
 		if last := all[len(all)-1]; len(all) != 103 || !strings.Contains(last.Body, "/help") {

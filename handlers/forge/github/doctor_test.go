@@ -14,6 +14,7 @@ import (
 
 	"github.com/registry-build/registry-build/config"
 	"github.com/registry-build/registry-build/handlers/forge"
+	"github.com/registry-build/registry-build/handlers/forge/forgetest"
 	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
 )
 
@@ -55,7 +56,7 @@ func newDoctorRig(t *testing.T, change func(*githubtest.AppOptions)) *doctorRig 
 	if err := r.gh.Settle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.App = New(Options{Identities: identityOf{ID: r.app.ID, Key: r.app.PrivateKeyPEM}, Memory: &noted{}, Config: config.GitHub{API: r.gh.API, URL: r.gh.URL}})
+	r.App = New(Options{Identities: identityOf{ID: r.app.ID, Key: r.app.PrivateKeyPEM}, Memory: forgetest.NewMemory(), Config: config.GitHub{API: r.gh.API, URL: r.gh.URL}})
 	return r
 }
 

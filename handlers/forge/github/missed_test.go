@@ -182,10 +182,10 @@ func TestMissedDeliveriesAfterAnError(t *testing.T) {
 	r.push(t, 2)
 	hooks.set(false)
 	r.gh.FailNext(redeliverPattern, 1, githubtest.BadGateway())
-	r.memory.short = true // as if the half interval had passed
 	if err := r.redeliverMissed(t.Context()); err == nil {
 		t.Error("no error; want the 502")
 	}
+	r.memory.Now = func() time.Time { return time.Now().Add(time.Hour) } // the half interval has passed
 	r.look(t)
 	if got := hooks.pushes(); len(got) != 2 || got[0] == got[1] {
 		t.Errorf("pushes %v; want both, once each", got)

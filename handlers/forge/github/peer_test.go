@@ -10,6 +10,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
+	"github.com/registry-build/registry-build/handlers/forge/forgetest"
 	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
 )
 
@@ -18,7 +19,7 @@ func TestClientWithTheEmulator(t *testing.T) {
 	e := githubtest.NewEmulator(t, "")
 	var log strings.Builder
 	a := New(Options{
-		Identities: identityOf{ID: e.AppID, Key: e.PrivateKeyPEM}, Memory: &noted{},
+		Identities: identityOf{ID: e.AppID, Key: e.PrivateKeyPEM}, Memory: forgetest.NewMemory(),
 		Config: config.GitHub{API: e.API, URL: e.Direct}, Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	ctx := t.Context()

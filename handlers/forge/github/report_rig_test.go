@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
+	"github.com/registry-build/registry-build/handlers/forge/forgetest"
 	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
 )
 
@@ -18,7 +17,7 @@ import (
 type reportRig struct {
 	*clientRig
 	t      *testing.T
-	memory *memos
+	memory *forgetest.Memory
 	commit string
 	clock  time.Duration // ahead of the real one
 	at     time.Time     // of the last report
@@ -26,7 +25,7 @@ type reportRig struct {
 
 func newReportRig(t *testing.T, change ...func(*githubtest.Options)) *reportRig {
 	t.Helper()
-	rig := &reportRig{clientRig: newClientRig(t, change...), t: t, memory: &memos{facts: map[string]string{}}, at: time.Now().UTC()}
+	rig := &reportRig{clientRig: newClientRig(t, change...), t: t, memory: forgetest.NewMemory(), at: time.Now().UTC()}
 	rig.Memory, rig.Logs = rig.memory, someLog("the log's end\n")
 	rig.Config.Show, rig.Config.Suggest = config.ShowBoth, true
 	rig.BuildURL = func(id string) string { return "https://builds.example.com/builds/" + id }
@@ -114,47 +113,6 @@ func (r *reportRig) statuses() []string {
 		all = append([]string{fmt.Sprintf("%s %s %s", s.Context, s.State, s.Description)}, all...)
 	}
 	return all
-}
-
-// memos is a Memory that can fail: crash names a part of the keys that cannot
-// be written.
-type memos struct {
-	mu    sync.Mutex
-	facts map[string]string
-	crash string
-	after int // so many writes of such keys go well before
-}
-
-var errCrash = errors.New("the process is gone")
-
-func (m *memos) Recall(_ context.Context, key string) (string, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.facts[key], nil
-}
-
-func (m *memos) Remember(_ context.Context, key, value string, _ time.Duration) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.crash != "" && strings.Contains(key, m.crash) {
-		if m.after--; m.after < 0 {
-			return errCrash
-		}
-	}
-	if delete(m.facts, key); value != "" {
-		m.facts[key] = value
-	}
-	return nil
-}
-
-func (m *memos) Claim(_ context.Context, key, value string, _ time.Duration) (bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.facts[key] != "" {
-		return false, nil
-	}
-	m.facts[key] = value
-	return true, nil
 }
 
 type someLog string

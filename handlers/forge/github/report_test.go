@@ -106,7 +106,7 @@ func TestReportOnce(t *testing.T) {
 		"answer lost":          {func(r *reportRig) { r.gh.FailNext(checkPosts, 1, githubtest.LostAnswer()) }, nil},
 		"never arrived":        {func(r *reportRig) { r.gh.FailNext(checkPosts, 1, githubtest.Dropped()) }, nil},
 		"bad gateway":          {func(r *reportRig) { r.gh.FailNext(checkPosts, 1, githubtest.BadGateway()) }, nil},
-		"crash after creating": {func(r *reportRig) { r.memory.crash = "check/" }, func(r *reportRig) { r.memory.crash = "" }},
+		"crash after creating": {func(r *reportRig) { r.memory.Crash = "check/" }, func(r *reportRig) { r.memory.Crash = "" }},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

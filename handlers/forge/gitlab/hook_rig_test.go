@@ -17,6 +17,7 @@ import (
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
 	"github.com/registry-build/registry-build/handlers/forge"
+	"github.com/registry-build/registry-build/handlers/forge/forgetest"
 	"github.com/registry-build/registry-build/handlers/forge/gitlab/gitlabtest"
 )
 
@@ -26,7 +27,7 @@ type hookRig struct {
 	*gitlabtest.Server
 	t        *testing.T
 	forge    *Forge
-	memory   *noteMemory
+	memory   *forgetest.Memory
 	clock    *noteClock
 	receiver *httptest.Server
 	said     strings.Builder
@@ -64,7 +65,8 @@ func newHookRig(t *testing.T, change ...func(*gitlabtest.Options)) *hookRig {
 	r.Server = gitlabtest.New(t, change...)
 	r.receiver = httptest.NewServer(http.HandlerFunc(r.receive))
 	t.Cleanup(r.receiver.Close)
-	r.memory = &noteMemory{facts: map[string]string{}, until: map[string]time.Time{}, now: r.clock.now}
+	r.memory = forgetest.NewMemory()
+	r.memory.Now = r.clock.now
 	return r
 }
 

@@ -164,13 +164,13 @@ func TestLinesOnce(t *testing.T) {
 	cases := map[string]func(*reportRig){
 		"answer lost":         func(r *reportRig) { r.server.FailNext(threadPosts, 1, gitlabtest.LostAnswer()) },
 		"never arrived":       func(r *reportRig) { r.server.FailNext(threadPosts, 1, gitlabtest.Dropped()) },
-		"crash before making": func(r *reportRig) { r.memory.crash = "gitlab:lines/" },
-		"crash after making":  func(r *reportRig) { r.memory.crash, r.memory.after = "gitlab:lines/", 1 },
+		"crash before making": func(r *reportRig) { r.memory.Crash = "gitlab:lines/" },
+		"crash after making":  func(r *reportRig) { r.memory.Crash, r.memory.After = "gitlab:lines/", 1 },
 		"comment, answer lost": func(r *reportRig) {
 			r.server.FailNext("POST /projects/*/repository/commits/*/comments", 1, gitlabtest.LostAnswer())
 		},
-		"comment, crash before": func(r *reportRig) { r.memory.crash = "comment/" },
-		"comment, crash after":  func(r *reportRig) { r.memory.crash, r.memory.after = "comment/", 1 },
+		"comment, crash before": func(r *reportRig) { r.memory.Crash = "comment/" },
+		"comment, crash after":  func(r *reportRig) { r.memory.Crash, r.memory.After = "comment/", 1 },
 	}
 	for name, breakIt := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -186,7 +186,7 @@ func TestLinesOnce(t *testing.T) {
 			if err := rig.Report(t.Context(), report); err == nil {
 				t.Fatal("no error")
 			}
-			rig.memory.crash = ""
+			rig.memory.Crash = ""
 			for range 2 {
 				rig.tell(report)
 			}
@@ -200,11 +200,11 @@ func TestLinesOnce(t *testing.T) {
 				t.Fatalf("%d threads", n)
 			}
 			rig.push(map[string]string{"c": "1"})
-			rig.memory.crash = "gitlab:lines/" // of resolving
+			rig.memory.Crash = "gitlab:lines/" // of resolving
 			if err := rig.Report(t.Context(), rig.build(builder.Succeeded, nil)); err == nil {
 				t.Fatal("no error")
 			}
-			rig.memory.crash = ""
+			rig.memory.Crash = ""
 			rig.tell(rig.build(builder.Succeeded, nil))
 			if d := rig.discussions()[0]; !d.Resolved || len(d.Notes) != 2 {
 				t.Errorf("%+v", d)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/forgetest"
 	"github.com/registry-build/registry-build/handlers/forge/gitlab/gitlabtest"
 )
 
@@ -213,11 +214,11 @@ func TestNoteAfterCrashes(t *testing.T) {
 	for i, state := range []builder.State{builder.Queued, builder.Running, builder.Failed} {
 		for j, image := range []string{"api", "web"} {
 			report := rig.build(image, 5, 10*i+j, state)
-			rig.memory.crash, rig.memory.after = "gitlab:note/", 0
-			if err := rig.noteBuild(t.Context(), report); !errors.Is(err, errNoteCrash) {
+			rig.memory.Crash, rig.memory.After = "gitlab:note/", 0
+			if err := rig.noteBuild(t.Context(), report); !errors.Is(err, forgetest.ErrCrash) {
 				t.Fatalf("%s: %v", report.Description, err)
 			}
-			rig.memory.crash = ""
+			rig.memory.Crash = ""
 			rig.tell(report)
 			rig.tell(report)
 		}

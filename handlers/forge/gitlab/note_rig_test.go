@@ -1,72 +1,14 @@
 package gitlab
 
 import (
-	"context"
-	"errors"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
+	"github.com/registry-build/registry-build/handlers/forge/forgetest"
 )
-
-var errNoteCrash = errors.New("the process is gone")
-
-// noteMemory is a telling.Memory that can fail: crash names a part of the keys
-// that cannot be written.
-type noteMemory struct {
-	mu    sync.Mutex
-	facts map[string]string
-	until map[string]time.Time
-	now   func() time.Time
-	crash string
-	after int // so many writes of such keys go well before
-}
-
-func (m *noteMemory) Recall(_ context.Context, key string) (string, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.recall(key), nil
-}
-
-func (m *noteMemory) recall(key string) string {
-	if m.until[key].Before(m.now()) {
-		delete(m.facts, key)
-	}
-	return m.facts[key]
-}
-
-func (m *noteMemory) Remember(_ context.Context, key, value string, keep time.Duration) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.crash != "" && strings.Contains(key, m.crash) {
-		if m.after--; m.after < 0 {
-			return errNoteCrash
-		}
-	}
-	if delete(m.facts, key); value != "" {
-		m.facts[key], m.until[key] = value, m.now().Add(keep)
-	}
-	return nil
-}
-
-func (m *noteMemory) Claim(_ context.Context, key, value string, keep time.Duration) (bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.recall(key) != "" {
-		return false, nil
-	}
-	m.facts[key], m.until[key] = value, m.now().Add(keep)
-	return true, nil
-}
-
-func (m *noteMemory) forget() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	clear(m.facts)
-}
 
 // noteClock is ahead of the real one.
 type noteClock struct {
@@ -87,10 +29,11 @@ func (c *noteClock) pass(d time.Duration) {
 }
 
 // noteForge is a Forge that speaks to the address.
-func noteForge(t *testing.T, url, token string) (*Forge, *noteMemory, *noteClock) {
+func noteForge(t *testing.T, url, token string) (*Forge, *forgetest.Memory, *noteClock) {
 	t.Helper()
 	clock := &noteClock{}
-	memory := &noteMemory{facts: map[string]string{}, until: map[string]time.Time{}, now: clock.now}
+	memory := forgetest.NewMemory()
+	memory.Now = clock.now
 	f, err := New(Options{
 		Config:  config.GitLab{Name: "gitlab", URL: url, Token: token, Onboard: true, GitOps: true},
 		Secrets: fixedSecrets{}, Memory: memory, Now: clock.now,

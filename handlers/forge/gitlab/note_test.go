@@ -11,6 +11,7 @@ import (
 	"github.com/xanzy/go-gitlab"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/forgetest"
 	"github.com/registry-build/registry-build/handlers/forge/gitlab/gitlabtest"
 	"github.com/registry-build/registry-build/handlers/forge/markdown"
 )
@@ -24,7 +25,7 @@ type noteRig struct {
 	t       *testing.T
 	server  *gitlabtest.Server
 	project *gitlabtest.Project
-	memory  *noteMemory
+	memory  *forgetest.Memory
 	clock   *noteClock
 	//lint:ignore SA1019 see connect
 	ada  *gitlab.Client // a maintainer
@@ -190,11 +191,11 @@ func TestShowFindsItsNote(t *testing.T) {
 	})
 	t.Run("crash after making it", func(t *testing.T) {
 		rig := newNoteRig(t)
-		rig.memory.crash = "note/"
-		if err := rig.Show(t.Context(), rig.thread(noteWhy)); !errors.Is(err, errNoteCrash) {
+		rig.memory.Crash = "note/"
+		if err := rig.Show(t.Context(), rig.thread(noteWhy)); !errors.Is(err, forgetest.ErrCrash) {
 			t.Fatal(err)
 		}
-		rig.memory.crash = ""
+		rig.memory.Crash = ""
 		rig.show(rig.thread(noteWhy, noteHelp))
 		if got := rig.onlyNote(); !strings.Contains(got.Body, "/help") {
 			t.Errorf("%s", got.Body)
@@ -206,7 +207,7 @@ func TestShowFindsItsNote(t *testing.T) {
 			rig.write(markdown.Marker + "\n\nnot yours")
 		}
 		rig.show(rig.thread(noteWhy))
-		rig.memory.forget()
+		rig.memory.Forget()
 		rig.show(rig.thread(noteWhy, noteHelp))
 		mine := 0
 		for page := 1; page <= 2; page++ {
@@ -270,7 +271,7 @@ func TestShowOnCommit(t *testing.T) {
 	if all := said(); len(all) != 1 || !strings.Contains(all[0], "/why") || !strings.Contains(all[0], "/help") {
 		t.Errorf("%d notes: %q", len(all), all)
 	}
-	rig.memory.forget()
+	rig.memory.Forget()
 	thread.Remarks = append(thread.Remarks, builder.Remark{Topic: "e3", Text: "the third", Seq: 5})
 	rig.show(thread)
 	if all := said(); len(all) != 1 || !strings.Contains(all[0], "the third") {

@@ -10,6 +10,7 @@ import (
 	"github.com/xanzy/go-gitlab"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/forgetest"
 	"github.com/registry-build/registry-build/handlers/forge/gitlab/gitlabtest"
 )
 
@@ -61,7 +62,7 @@ func TestOnboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	rig.suggest(rig.suggestion("Dockerfile")) // another commit
-	rig.memory.forget()
+	rig.memory.Forget()
 	rig.suggest(rig.suggestion("Dockerfile")) // in another year
 	if all := rig.offers(); len(all) != 1 {
 		t.Errorf("%d offers", len(all))
@@ -128,8 +129,8 @@ func TestOnboardOnce(t *testing.T) {
 	tests := map[string]func(*noteRig){
 		"the branch's answer is lost":        lost("POST /projects/*/repository/commits"),
 		"the merge request's answer is lost": lost("POST /projects/*/merge_requests"),
-		"crash before the branch":            func(r *noteRig) { r.memory.crash = "gitlab:onboard/" },
-		"crash after the merge request":      func(r *noteRig) { r.memory.crash, r.memory.after = "gitlab:onboard/", 1 },
+		"crash before the branch":            func(r *noteRig) { r.memory.Crash = "gitlab:onboard/" },
+		"crash after the merge request":      func(r *noteRig) { r.memory.Crash, r.memory.After = "gitlab:onboard/", 1 },
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -137,10 +138,10 @@ func TestOnboardOnce(t *testing.T) {
 			change(rig)
 			if err := rig.onboard(t.Context(), rig.suggestion("Dockerfile")); err == nil {
 				t.Fatal("no error")
-			} else if rig.memory.crash != "" && !errors.Is(err, errNoteCrash) {
+			} else if rig.memory.Crash != "" && !errors.Is(err, forgetest.ErrCrash) {
 				t.Fatal(err)
 			}
-			rig.memory.crash = ""
+			rig.memory.Crash = ""
 			rig.suggest(rig.suggestion("Dockerfile"))
 			if n := len(rig.offers()); n != 1 {
 				t.Errorf("%d offers", n)

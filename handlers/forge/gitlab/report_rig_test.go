@@ -10,6 +10,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/config"
+	"github.com/registry-build/registry-build/handlers/forge/forgetest"
 	"github.com/registry-build/registry-build/handlers/forge/gitlab/gitlabtest"
 )
 
@@ -22,7 +23,7 @@ type reportRig struct {
 	t       *testing.T
 	server  *gitlabtest.Server
 	project *gitlabtest.Project
-	memory  *noteMemory
+	memory  *forgetest.Memory
 	clock   *noteClock
 	merge   *gitlabtest.Merge
 	us      string // our account

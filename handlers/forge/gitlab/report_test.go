@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/forgetest"
 	"github.com/registry-build/registry-build/handlers/forge/gitlab/gitlabtest"
 	"github.com/registry-build/registry-build/handlers/forge/telling"
 )
@@ -238,10 +239,10 @@ func TestReportRefused(t *testing.T) {
 	t.Run("another moved the job on", func(t *testing.T) {
 		rig := newReportRig(t)
 		rig.tell(rig.build(builder.Queued, nil))
-		rig.memory.forget()
+		rig.memory.Forget()
 		rig.tell(rig.build(builder.Queued, nil)) // GitLab: Cannot transition status via :enqueue from :pending
 		rig.tell(rig.build(builder.Running, nil))
-		rig.memory.forget()
+		rig.memory.Forget()
 		rig.tell(rig.build(builder.Running, nil))
 		rig.tell(rig.build(builder.Failed, nil))
 		if diff := cmp.Diff([]string{"registry-build/api failed failed: Dockerfile:3 RUN make exited with 2"}, rig.statuses()); diff != "" {
@@ -328,9 +329,9 @@ func TestReportOnce(t *testing.T) {
 		"answer lost":           {func(r *reportRig) { r.server.FailNext(statusPosts, 1, gitlabtest.LostAnswer()) }, nil},
 		"never arrived":         {func(r *reportRig) { r.server.FailNext(statusPosts, 1, gitlabtest.Dropped()) }, nil},
 		"bad gateway":           {func(r *reportRig) { r.server.FailNext(statusPosts, 1, gitlabtest.BadGateway()) }, nil},
-		"crash before posting":  {func(r *reportRig) { r.memory.crash = "status/" }, func(r *reportRig) { r.memory.crash = "" }},
-		"crash after posting":   {func(r *reportRig) { r.memory.crash, r.memory.after = "status/", 1 }, func(r *reportRig) { r.memory.crash = "" }},
-		"crash before the last": {func(r *reportRig) { r.memory.crash, r.memory.after = "status/", 2 }, func(r *reportRig) { r.memory.crash = "" }},
+		"crash before posting":  {func(r *reportRig) { r.memory.Crash = "status/" }, func(r *reportRig) { r.memory.Crash = "" }},
+		"crash after posting":   {func(r *reportRig) { r.memory.Crash, r.memory.After = "status/", 1 }, func(r *reportRig) { r.memory.Crash = "" }},
+		"crash before the last": {func(r *reportRig) { r.memory.Crash, r.memory.After = "status/", 2 }, func(r *reportRig) { r.memory.Crash = "" }},
 	}
 	for name, c := range cases {
 		for from, begun := range map[string]bool{"first": false, "begun": true} {
@@ -379,15 +380,15 @@ func TestReportAnyOrder(t *testing.T) {
 			random.Shuffle(len(reports), func(i, j int) { reports[i], reports[j] = reports[j], reports[i] })
 			for _, report := range reports {
 				if random.IntN(3) == 0 {
-					rig.memory.crash, rig.memory.after = "status/", random.IntN(3)
+					rig.memory.Crash, rig.memory.After = "status/", random.IntN(3)
 				}
 				for try := 0; ; try++ {
 					err := rig.Report(t.Context(), report)
-					rig.memory.crash = ""
+					rig.memory.Crash = ""
 					if err == nil {
 						break
 					}
-					if !errors.Is(err, errNoteCrash) || try > 5 {
+					if !errors.Is(err, forgetest.ErrCrash) || try > 5 {
 						t.Fatal(err)
 					}
 				}
