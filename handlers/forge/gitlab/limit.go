@@ -21,6 +21,7 @@ const (
 	penalty      = time.Minute      // after a limit that names no time: nearly all of GitLab's are a minute's
 	waitAtMost   = 15 * time.Minute // whatever a server says; then it is asked again
 	reserveShare = 20               // of what a server tells to be left, 1/20 is for urgent calls
+	lookShare    = 2                // and 1/2 for all but background calls
 )
 
 // budget is what we let ourselves send, in a minute. 0: what the server lets
@@ -88,9 +89,9 @@ func newLimits(now func() time.Time, b budget) *limits {
 // enter books a request and returns the function that ends it. It waits a
 // moment where that is enough; otherwise the error is a builder.Later.
 func (l *limits) enter(ctx context.Context, endpoint string) (leave func(), err error) {
-	urgent := ctx.Value(urgentKey) != nil
+	rank := rankOf(ctx)
 	slot, aside := l.slots, chan struct{}(nil)
-	if urgent {
+	if rank == isUrgent {
 		aside = l.aside
 	}
 	select {
@@ -101,7 +102,7 @@ func (l *limits) enter(ctx context.Context, endpoint string) (leave func(), err 
 		return nil, ctx.Err()
 	}
 	for {
-		wait, why := l.book(endpoint, urgent)
+		wait, why := l.book(endpoint, rank)
 		if wait <= 0 {
 			return func() { l.leave(slot) }, nil
 		}
@@ -116,6 +117,36 @@ func (l *limits) enter(ctx context.Context, endpoint string) (leave func(), err 
 	}
 }
 
+// rank says how long a call may be put off.
+type rank int
+
+const (
+	ordinary     rank = iota
+	isUrgent          // a result, or an answer to a person
+	inBackground      // a look for what was missed
+)
+
+func rankOf(ctx context.Context) rank {
+	switch {
+	case ctx.Value(urgentKey) != nil:
+		return isUrgent
+	case ctx.Value(backgroundKey) != nil:
+		return inBackground
+	}
+	return ordinary
+}
+
+// keeps is what a call leaves of all to those above it.
+func (r rank) keeps(all, reserve int) int {
+	switch r {
+	case isUrgent:
+		return 0
+	case inBackground:
+		return max(all/lookShare, reserve)
+	}
+	return reserve
+}
+
 func (l *limits) leave(slot chan struct{}) {
 	l.mu.Lock()
 	l.flying--
@@ -125,7 +156,7 @@ func (l *limits) leave(slot chan struct{}) {
 
 // book takes the request's share of every budget, or of none and returns how
 // long there is no room.
-func (l *limits) book(endpoint string, urgent bool) (wait time.Duration, why string) {
+func (l *limits) book(endpoint string, rank rank) (wait time.Duration, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -139,23 +170,17 @@ func (l *limits) book(endpoint string, urgent bool) (wait time.Duration, why str
 		if l.left.remaining <= 0 {
 			return wait + quota.Slack, "GitLab's limit is used up"
 		}
-		if !urgent && l.left.remaining <= l.left.limit/reserveShare {
-			return wait + quota.Slack, "what is left of GitLab's limit is kept for results"
+		if rank != isUrgent && l.left.remaining <= rank.keeps(l.left.limit, l.left.limit/reserveShare) {
+			return wait + quota.Slack, "what is left of GitLab's limit is kept for what cannot wait"
 		}
-	}
-	keep := func(w *quota.Window) int {
-		if urgent {
-			return 0
-		}
-		return w.Reserve
 	}
 	if l.calls != nil {
-		if wait := l.calls.Wait(now, 1, keep(l.calls)); wait > 0 {
+		if wait := l.calls.Wait(now, 1, rank.keeps(l.calls.Most, l.calls.Reserve)); wait > 0 {
 			return wait, "GitLab's limit of requests in a minute"
 		}
 	}
 	if l.notes != nil && writesNote(endpoint) {
-		if wait := l.notes.Wait(now, 1, keep(l.notes)); wait > 0 {
+		if wait := l.notes.Wait(now, 1, rank.keeps(l.notes.Most, l.notes.Reserve)); wait > 0 {
 			return wait, "GitLab's limit of notes in a minute"
 		}
 		l.notes.Spend(now, 1)

@@ -265,6 +265,16 @@ func TestBudgetOfGitLabCom(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
+		w, _ := wiredTo("gitlab.com", ok)
+		b := budgetOf(w.server)
+		if n := spend(background(t.Context()), t, w, http.MethodGet, notesAPI, 5000); n != b.calls-b.calls/lookShare {
+			t.Errorf("%d looks for what was missed; want %d", n, b.calls-b.calls/lookShare)
+		}
+		if n := spend(t.Context(), t, w, http.MethodPost, statusAPI, 5000); n != b.calls/lookShare-b.callsReserve {
+			t.Errorf("%d statuses beside; want %d", n, b.calls/lookShare-b.callsReserve)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
 		w, _ := wiredTo(own, ok)
 		if n := spend(t.Context(), t, w, http.MethodPost, notesAPI, 3000); n != 3000 {
 			t.Errorf("another server got %d; want all", n)
@@ -286,6 +296,22 @@ func TestReserve(t *testing.T) {
 		}
 		if status, _, err := sendBy(urgent(t.Context()), t, w, http.MethodPost, statusAPI); status != 200 {
 			t.Errorf("an urgent one: %v", err)
+		}
+	})
+}
+
+// Looks for what was missed leave half of it.
+func TestReserveOfBuilds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := wiredTo(own, func(int, *http.Request) (*http.Response, error) {
+			return says(200, `{}`, "RateLimit-Limit: 600", "RateLimit-Remaining: 300", "RateLimit-Reset: "+seconds(time.Now().Add(20*time.Second)))
+		})
+		sendBy(t.Context(), t, w, http.MethodGet, "user")
+		if _, wait, err := sendBy(background(t.Context()), t, w, http.MethodGet, statusAPI); wait < 20*time.Second {
+			t.Errorf("a look: %v; want builder.Later", err)
+		}
+		if status, _, err := sendBy(t.Context(), t, w, http.MethodPost, statusAPI); status != 200 {
+			t.Errorf("a status: %v", err)
 		}
 	})
 }

@@ -27,6 +27,7 @@ const (
 // OpenPulls implements builder.Watcher. Their Base is "": the list lacks it.
 // https://docs.gitlab.com/api/merge_requests/#list-project-merge-requests
 func (f *Forge) OpenPulls(ctx context.Context, repo builder.Repository) ([]builder.Pull, error) {
+	ctx = background(ctx)
 	id, err := projectID(repo)
 	if err != nil {
 		return nil, err
@@ -116,6 +117,7 @@ func nextPage(resp *gitlab.Response, page int) int {
 
 // Comments implements builder.Watcher: notes on merge requests and on commits.
 func (f *Forge) Comments(ctx context.Context, repo builder.Repository, since time.Time) ([]builder.Event, error) {
+	ctx = background(ctx)
 	id, err := projectID(repo)
 	if err != nil {
 		return nil, err
