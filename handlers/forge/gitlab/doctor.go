@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -170,10 +171,38 @@ func (c *checkup) project(ctx context.Context, repo builder.Repository) error {
 		c.mend(fmt.Sprintf("@%s is %s of %s: it cannot tell commits how they fare", c.account.Username, orElse(role > 0, roleName(role), "no member"), at.Path),
 			"give it the role Maintainer (Developer at least) at "+c.members(at))
 	}
+	if role == roleDeveloper {
+		if err := c.shutBranch(ctx, at, p.DefaultBranch); err != nil {
+			return err
+		}
+	}
 	if c.Config.Events == config.ByPoll {
 		return nil
 	}
 	return c.hooks(ctx, at, role)
+}
+
+// shutBranch looks whether Developers may do nothing to the default branch: to
+// its commits they may tell nothing then.
+// https://docs.gitlab.com/api/branches/#get-single-repository-branch
+func (c *checkup) shutBranch(ctx context.Context, at place, branch string) error {
+	var found struct {
+		Protected bool `json:"protected"`
+		Push      bool `json:"developers_can_push"`
+		Merge     bool `json:"developers_can_merge"`
+	}
+	_, err := c.get(once(ctx), fmt.Sprintf("projects/%d/repository/branches/%s", at.ID, url.PathEscape(branch)), nil, &found)
+	if code := answeredWith(err); branch == "" || code == http.StatusNotFound || code == http.StatusForbidden {
+		return nil // nothing is pushed yet, or nobody shows it
+	}
+	if err != nil {
+		return err
+	}
+	if found.Protected && !found.Push && !found.Merge {
+		c.mend(fmt.Sprintf("@%s is Developer of %s, and its branch %s is protected: commits there get no status", c.account.Username, at.Path, branch),
+			"give it the role Maintainer at "+c.members(at))
+	}
+	return nil
 }
 
 // hooks looks at the webhook that tells of a project: its own, or a group's.

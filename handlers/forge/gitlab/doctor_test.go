@@ -158,6 +158,8 @@ func TestDoctorPolled(t *testing.T) {
 	shop := r.addProject("acme/shop")
 	r.as(shop.CreateToken(gitlabtest.TokenOptions{Level: gitlabtest.Developer}).Value, func(g *config.GitLab) { g.Events = config.ByPoll })
 	r.install("acme/shop")
+	r.finds("is Developer of acme/shop, and its branch main is protected: commits there get no status", "give it the role Maintainer")
+	shop.Protect("main", false)
 	r.isWell()
 	r.finds("events are asked for every 5m0s, because events: poll is in the server file", "")
 	r.finds("acme/shop lets us in", "")

@@ -50,7 +50,7 @@ func (f *Forge) reportLines(ctx context.Context, r builder.Report) error {
 	}
 	a, err := f.about(ctx, r)
 	if err != nil {
-		return f.ledger.Settle(ctx, r.Repository, "lines/"+telling.Subject(r), err)
+		return f.settle(ctx, r.Repository, "lines/"+telling.Subject(r), err)
 	}
 	subject := "lines/" + r.Repository.Key() + "/" + a.source() + "/" + r.Context
 	if a.source() == "" {
@@ -76,7 +76,7 @@ func (f *Forge) reportLines(ctx context.Context, r builder.Report) error {
 	} else {
 		err = l.show(ctx, *t)
 	}
-	return f.ledger.Settle(ctx, r.Repository, "lines/"+telling.Subject(r), err)
+	return f.settle(ctx, r.Repository, "lines/"+telling.Subject(r), err)
 }
 
 // lines is one report on its way to where its line is.

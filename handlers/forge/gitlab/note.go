@@ -67,7 +67,7 @@ func (f *Forge) revise(ctx context.Context, b board, change func(n *note, known 
 		return err
 	}
 	defer release()
-	return f.ledger.Settle(ctx, b.repo(), b.subject(), f.rewrite(ctx, b, change))
+	return f.settle(ctx, b.repo(), b.subject(), f.rewrite(ctx, b, change))
 }
 
 func (f *Forge) rewrite(ctx context.Context, b board, change func(n *note, known bool) (revision, error)) error {
@@ -168,5 +168,5 @@ func (f *Forge) React(ctx context.Context, repo builder.Repository, c builder.Co
 	if answeredWith(err) == http.StatusNotFound {
 		return nil // the note is deleted, or has the emoji: GitLab answers the same
 	}
-	return f.ledger.Settle(ctx, repo, fmt.Sprintf("%s!%d/%d", repo.Key(), c.Pull, id), err)
+	return f.settle(ctx, repo, fmt.Sprintf("%s!%d/%d", repo.Key(), c.Pull, id), err)
 }

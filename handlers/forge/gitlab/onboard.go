@@ -56,7 +56,7 @@ func (f *Forge) onboard(ctx context.Context, r builder.Report) error {
 	case code >= http.StatusBadRequest && code < http.StatusInternalServerError:
 		f.Log.Info("no build file is offered: GitLab does not let us", "repo", r.Repository.FullName(), "err", err)
 	case err != nil:
-		return f.ledger.Settle(ctx, r.Repository, subject, err)
+		return f.settle(ctx, r.Repository, subject, err)
 	}
 	return f.ledger.Remember(ctx, key, onboarding{Done: true})
 }

@@ -41,5 +41,5 @@ func (f *Forge) reportStatus(ctx context.Context, r builder.Report) error {
 	if telling.Ended(r) {
 		refused += "/end" // it has a patience of its own: nothing else says how it ended
 	}
-	return f.ledger.Settle(ctx, r.Repository, refused, f.status(ctx, r))
+	return f.settle(ctx, r.Repository, refused, f.status(ctx, r))
 }

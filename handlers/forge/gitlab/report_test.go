@@ -3,6 +3,7 @@ package gitlab
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -251,6 +252,8 @@ func TestReportRefused(t *testing.T) {
 	})
 	t.Run("forbidden until the end", func(t *testing.T) {
 		rig := newReportRig(t)
+		var log strings.Builder
+		rig.Log = slog.New(slog.NewTextHandler(&log, nil))
 		rig.server.FailNext(statusPosts, 4, gitlabtest.Refused(http.StatusForbidden, map[string]string{"message": "403 Forbidden"}))
 		rig.tellLater(rig.build(builder.Queued, nil))
 		rig.clock.pass(telling.Patience)
@@ -261,6 +264,9 @@ func TestReportRefused(t *testing.T) {
 		rig.tell(rig.build(builder.Succeeded, nil))
 		if diff := cmp.Diff([]string{"registry-build/api success pushed topic"}, rig.statuses()); diff != "" {
 			t.Errorf("statuses (-want +got):\n%s", diff)
+		}
+		if n := strings.Count(log.String(), "give its user the role Maintainer"); n != 1 {
+			t.Errorf("the operator was told %d times what to mend:\n%s", n, &log)
 		}
 	})
 	t.Run("locked", func(t *testing.T) {
@@ -287,6 +293,12 @@ func TestReportRefused(t *testing.T) {
 		report := rig.build(builder.Succeeded, nil)
 		report.Repository.ID = "x"
 		rig.tell(report)
+	})
+	t.Run("nobody may read the project any more", func(t *testing.T) {
+		rig := newReportRig(t)
+		report := rig.build(builder.Queued, nil)
+		rig.project.Remove()
+		rig.tell(report) // at once
 	})
 	t.Run("limit", func(t *testing.T) {
 		rig := newReportRig(t)
