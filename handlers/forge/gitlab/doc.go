@@ -10,8 +10,9 @@
 //
 // Where things are, in the order in which they happen:
 //
-//	in      verify, hook_token, admit   is the delivery a webhook's of ours, and of what
+//	in      verify, hook_token          is the delivery a webhook's of ours
 //	        event, event_*              a payload becomes events
+//	        admit, confirm              are they what that webhook may tell, as GitLab says
 //	asked   find, origin, pull          projects, where git finds them, merge requests
 //	        permission                  who may do what; protected branches
 //	        watch                       open merge requests and comments, for what was missed
