@@ -66,12 +66,12 @@ func (d *Dispatcher) confirmPull(ctx context.Context, l *EventLease) (e Event, s
 	switch {
 	case err != nil:
 		return e, false, err
+	case now != nil && now.Head == e.Commit:
+		p.Fork, p.HeadOwner = now.Fork, now.HeadOwner
+	case l.Attempt < mergeTries: // what the forge answers may lag behind what it tells
+		return e, false, Later{Wait: mergeWait, Reason: fmt.Sprintf("pull request %d is not shown, or stands elsewhere", p.Number)}
 	case now == nil: // nobody says that it is none
 		p.Fork = true
-	case now.Head == e.Commit:
-		p.Fork, p.HeadOwner = now.Fork, now.HeadOwner
-	case l.Attempt < mergeTries:
-		return e, false, Later{Wait: mergeWait, Reason: fmt.Sprintf("pull request %d stands elsewhere", p.Number)}
 	default:
 		return e, true, nil
 	}
