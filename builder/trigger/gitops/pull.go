@@ -132,5 +132,5 @@ func (u *update) proposed(ctx context.Context, w *work, head string) (bool, erro
 // that nobody's words can break out of.
 func pullBody(about string) string {
 	return "```text\n" + strings.ReplaceAll(strings.TrimSpace(about), "```", "'''") + "\n```\n\n" +
-		"registry-build keeps this pull request up to date: a newer image takes this one's place. Its branch is not overwritten once somebody else has pushed to it."
+		"registry-build keeps this up to date: a newer image takes this one's place. Its branch is not overwritten once somebody else has pushed to it."
 }
