@@ -82,16 +82,13 @@ func TestPullRequest(t *testing.T) {
 	if r.head("acme/deploy", branch) != head {
 		t.Error("the branch moved for nothing")
 	}
-	for name, squash := range map[string]bool{"merge": false, "squash": true} {
+	for i, name := range []string{"merge", "squash"} {
 		t.Run(name, func(t *testing.T) {
 			r.t = t
-			r.merge("acme/deploy", branch, squash)
+			r.merge("acme/deploy", branch, name == "squash")
 			// What was merged is not proposed again, even where somebody took it back.
 			r.push("acme/deploy", "main", map[string]string{"apps/deploy.yaml": "a: back\nb: back\n"})
-			n := 4
-			if squash {
-				n = 5
-			}
+			n := 4 + i // newer than what was merged
 			mustFire(t, r.kind(), firing(n, propose("a")))
 			if got, want := r.file("acme/deploy", branch, "apps/deploy.yaml"), "a: "+ref(n)+"\nb: back"; got != want {
 				t.Errorf("proposed %q, want %q", got, want)
