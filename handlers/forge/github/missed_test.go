@@ -185,8 +185,15 @@ func TestMissedDeliveriesAfterAnError(t *testing.T) {
 	if err := r.redeliverMissed(t.Context()); err == nil {
 		t.Error("no error; want the 502")
 	}
+	r.look(t)
+	if n := r.lost(); n != 1 {
+		t.Errorf("%d events are lost at once after the error; want the one that is left for later", n)
+	}
 	r.memory.Now = func() time.Time { return time.Now().Add(time.Hour) } // the half interval has passed
 	r.look(t)
+	if n := r.lost(); n != 0 {
+		t.Errorf("%d events are lost; want none", n)
+	}
 	if got := hooks.pushes(); len(got) != 2 || got[0] == got[1] {
 		t.Errorf("pushes %v; want both, once each", got)
 	}
