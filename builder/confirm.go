@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +12,8 @@ import (
 // rights follow from what the forge answers when it is asked, and from nothing
 // that an event claims. It may be called concurrently.
 type Confirmer interface {
-	// Confirm returns the event's repository under the name that its ID has at
-	// the forge now. ErrDenied: the event was not the webhook's to tell
+	// Confirm returns the event's repository with the name and the default
+	// branch that its ID has at the forge now. ErrDenied: the event was not the webhook's to tell
 	// (Event.Via), or says what is not so. ErrNotFound: there is no such
 	// repository, or it is not shown to us.
 	Confirm(ctx context.Context, e Event) (Repository, error)
@@ -39,7 +40,9 @@ func (d *Dispatcher) identify(ctx context.Context, l *EventLease) (*Decision, er
 	if repo.Key() != l.Event.Repository.Key() {
 		return nil, fmt.Errorf("confirm %s: the forge answers with %s", l.Event.Repository.Key(), repo.Key())
 	}
-	l.Event.Repository.Owner, l.Event.Repository.Name = repo.Owner, repo.Name
+	// The default branch's file has the say, so a claimed one must not.
+	r := &l.Event.Repository
+	r.Owner, r.Name, r.DefaultBranch = repo.Owner, repo.Name, cmp.Or(repo.DefaultBranch, r.DefaultBranch)
 	return nil, d.Inbox.ClaimHome(ctx, l)
 }
 

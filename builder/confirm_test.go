@@ -22,7 +22,7 @@ func (f asked) Confirm(_ context.Context, e builder.Event) (builder.Repository, 
 	if name == "" {
 		return repo, builder.ErrNotFound
 	}
-	repo.Name = name
+	repo.Name, repo.DefaultBranch = name, labRepo.DefaultBranch
 	return repo, nil
 }
 
@@ -41,14 +41,14 @@ func (l *town) confirmed(ctx context.Context, e builder.Event) builder.Decision 
 func TestClaimedNamesAreAsked(t *testing.T) {
 	l := newTown(t)
 	evil := labRepo
-	evil.Owner, evil.Name = "acme", "payments"
+	evil.Owner, evil.Name, evil.DefaultBranch = "acme", "payments", "a-branch-of-mine"
 	e := builder.Event{Kind: builder.BranchPushed, Repository: evil, Ref: "refs/heads/main", Commit: hash("a0"), Via: "webhook"}
 	d := l.confirmed(t.Context(), e)
 	if len(d.Builds) == 0 || d.Builds[0].Repository.Name != "hello" {
 		t.Fatalf("%+v; want builds of acme/hello", d)
 	}
 	for _, b := range d.Builds {
-		if b.Repository.Name != "hello" || b.Destination == "acme/payments" {
+		if b.Repository.DefaultBranch != labRepo.DefaultBranch || b.Repository.Name != "hello" || b.Destination == "acme/payments" {
 			t.Errorf("%s is built as %s into %s", b.Image, b.Repository.FullName(), b.Destination)
 		}
 	}

@@ -23,11 +23,12 @@ func (f *Forge) Confirm(ctx context.Context, e builder.Event) (builder.Repositor
 	if e.Withdrawn && e.Via != "" {
 		return repo, f.gone(ctx, id)
 	}
-	path, err := f.pathOf(ctx, id, repo.FullName())
+	now, err := f.known(ctx, id, repo.FullName(), repo.DefaultBranch)
 	if err != nil {
 		return repo, fmt.Errorf("project %d, told of as %s: %w", id, repo.FullName(), err)
 	}
-	repo.Owner, repo.Name = splitPath(path)
+	repo.Owner, repo.Name = splitPath(now.path)
+	repo.DefaultBranch = now.branch
 	return repo, nil
 }
 

@@ -19,11 +19,24 @@ func TestConfirm(t *testing.T) {
 	}
 	for _, claim := range []string{"acme/platform/shop", "bank/payments", "Acme/Platform/Shop", "acme/platform/shop/deeper"} {
 		for range 2 { // also what is remembered
-			got, err := r.Confirm(t.Context(), told(claim))
-			if err != nil || got.FullName() != "acme/platform/shop" || got.Key() != r.record().Key() {
-				t.Errorf("called %s: %s, %v", claim, got.FullName(), err)
+			e := told(claim)
+			e.Repository.DefaultBranch = "a-branch-of-mine"
+			got, err := r.Confirm(t.Context(), e)
+			if err != nil || got.FullName() != "acme/platform/shop" || got.Key() != r.record().Key() || got.DefaultBranch != "main" {
+				t.Errorf("called %s: %s with default branch %s, %v", claim, got.FullName(), got.DefaultBranch, err)
 			}
 		}
+	}
+	if _, err := r.project.Push(gitlabtest.Push{Branch: "trunk", Files: map[string]string{"a": "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.project.SetDefaultBranch("trunk"); err != nil {
+		t.Fatal(err)
+	}
+	moved := told("acme/platform/shop")
+	moved.Repository.DefaultBranch = "trunk"
+	if got, err := r.Confirm(t.Context(), moved); err != nil || got.DefaultBranch != "trunk" {
+		t.Errorf("another default branch: %s, %v", got.DefaultBranch, err)
 	}
 	if err := r.project.Rename("store"); err != nil {
 		t.Fatal(err)

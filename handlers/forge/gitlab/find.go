@@ -35,6 +35,6 @@ func (f *Forge) Find(ctx context.Context, fullName string) (builder.Repository, 
 	if p.ID <= 0 || !fullPaths.MatchString(p.Path) {
 		return none, fmt.Errorf("GitLab answers with project %d, %.200q for %s", p.ID, p.Path, fullName)
 	}
-	f.names.put(p.ID, projectName{path: p.Path, asked: p.Path, at: f.Now()})
+	f.names.put(p.ID, projectName{path: p.Path, branch: p.DefaultBranch, asked: p.Path, at: f.Now()})
 	return p.record(f.Config.Name), nil
 }

@@ -45,24 +45,33 @@ func (f *Forge) Origin(ctx context.Context, repo builder.Repository) (builder.Or
 }
 
 // pathOf returns the path that the project has now. Git follows no redirect
-// with the token, so it has to be right: a record that knows another one is
-// older, or newer, and makes us ask.
+// with the token, so it has to be right.
 func (f *Forge) pathOf(ctx context.Context, id int, recorded string) (string, error) {
+	now, err := f.known(ctx, id, recorded, "")
+	return now.path, err
+}
+
+// known is what the project is called now, and its default branch. A record
+// that says something else is older, or newer, and makes us ask; so does a
+// claimed branch that is another.
+func (f *Forge) known(ctx context.Context, id int, recorded, branch string) (projectName, error) {
 	known, have := f.names.get(id)
 	age := f.Now().Sub(known.at)
-	if have && age < nameHolds && (strings.EqualFold(known.path, recorded) || strings.EqualFold(known.asked, recorded)) {
-		return known.path, nil
+	sameName := strings.EqualFold(known.path, recorded) || strings.EqualFold(known.asked, recorded)
+	if have && age < nameHolds && sameName && (branch == "" || branch == known.branch) {
+		return known, nil
 	}
 	p, err := f.project(ctx, id)
 	var later builder.Later
 	switch {
 	case errors.As(err, &later) && have && age < nameStale:
-		return known.path, nil
+		return known, nil
 	case err != nil:
-		return "", err
+		return projectName{}, err
 	}
-	f.names.put(id, projectName{path: p.Path, asked: recorded, at: f.Now()})
-	return p.Path, nil
+	known = projectName{path: p.Path, branch: p.DefaultBranch, asked: recorded, at: f.Now()}
+	f.names.put(id, known)
+	return known, nil
 }
 
 // project is what we need to know of a project.
@@ -101,9 +110,10 @@ type names struct {
 }
 
 type projectName struct {
-	path  string // path_with_namespace
-	asked string // what the record called it that made us ask
-	at    time.Time
+	path   string // path_with_namespace
+	branch string // the default one
+	asked  string // what the record called it that made us ask
+	at     time.Time
 }
 
 func (n *names) get(id int) (projectName, bool) {
