@@ -30,14 +30,20 @@ func cmdRepo(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: repo FOLDER OWNER/NAME")
 	}
-	dir := ts.MkAbs(args[0])
+	firstCommit(ts, args[0], ts.Getenv("URL")+"/git/"+args[1]+".git")
+}
+
+// firstCommit makes the folder a repository with an origin, and one commit of
+// all its files and a static busybox.
+func firstCommit(ts *testscript.TestScript, folder, origin string) {
+	dir := ts.MkAbs(folder)
 	busybox, err := exec.LookPath("busybox")
 	ts.Check(err)
 	data, err := os.ReadFile(busybox)
 	ts.Check(err)
 	ts.Check(os.WriteFile(filepath.Join(dir, "busybox"), data, 0o755))
 	for _, args := range [][]string{
-		{"init", "-q"}, {"remote", "add", "origin", ts.Getenv("URL") + "/git/" + args[1] + ".git"}, {"add", "-A"}, {"commit", "-q", "-m", "first"},
+		{"init", "-q"}, {"remote", "add", "origin", origin}, {"add", "-A"}, {"commit", "-q", "-m", "first"},
 	} {
 		ts.Check(ts.Exec("git", append([]string{"-C", dir}, args...)...))
 	}

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -137,17 +136,7 @@ func githubRepo(ts *testscript.TestScript, g *githubtest.Server, args []string) 
 	r, err := g.AddRepo(args[1], githubtest.RepoOptions{Private: len(args) == 3})
 	ts.Check(err)
 	r.SetCollaborator("ada", "write")
-	dir := ts.MkAbs(args[0])
-	busybox, err := exec.LookPath("busybox")
-	ts.Check(err)
-	data, err := os.ReadFile(busybox)
-	ts.Check(err)
-	ts.Check(os.WriteFile(filepath.Join(dir, "busybox"), data, 0o755))
-	for _, args := range [][]string{
-		{"init", "-q"}, {"remote", "add", "origin", r.PushURL("ada")}, {"add", "-A"}, {"commit", "-q", "-m", "first"},
-	} {
-		ts.Check(ts.Exec("git", append([]string{"-C", dir}, args...)...))
-	}
+	firstCommit(ts, args[0], r.PushURL("ada"))
 }
 
 // theApp is the app that the manifest flow has made.

@@ -6,8 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -148,17 +146,7 @@ func gitlabRepo(ts *testscript.TestScript, g *gitlabtest.Server, args []string) 
 	p, err := g.AddProject(args[1], gitlabtest.ProjectOptions{})
 	ts.Check(err)
 	p.SetMember("ada", gitlabtest.Maintainer)
-	dir := ts.MkAbs(args[0])
-	busybox, err := exec.LookPath("busybox")
-	ts.Check(err)
-	data, err := os.ReadFile(busybox)
-	ts.Check(err)
-	ts.Check(os.WriteFile(filepath.Join(dir, "busybox"), data, 0o755))
-	for _, args := range [][]string{
-		{"init", "-q"}, {"remote", "add", "origin", p.PushURL("ada")}, {"add", "-A"}, {"commit", "-q", "-m", "first"},
-	} {
-		ts.Check(ts.Exec("git", append([]string{"-C", dir}, args...)...))
-	}
+	firstCommit(ts, args[0], p.PushURL("ada"))
 }
 
 // gitlabPush commits a file to a branch and keeps the commit: push COMMIT
