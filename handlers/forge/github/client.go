@@ -59,23 +59,9 @@ func (a *App) appClient(ctx context.Context) (*github.Client, error) {
 type contextKey int
 
 const (
-	urgentKey contextKey = iota
-	repeatableKey
+	repeatableKey contextKey = iota
 	onceKey
-	backgroundKey
 )
-
-// urgent marks calls that must not wait behind others: how a build ended, and
-// answers to people. They may use what is kept back of the budget.
-func (a *App) urgent(ctx context.Context) context.Context {
-	return context.WithValue(ctx, urgentKey, true)
-}
-
-// background marks calls that can wait for the next round: they leave most of
-// the budget to builds.
-func background(ctx context.Context) context.Context {
-	return context.WithValue(ctx, backgroundKey, true)
-}
 
 // repeatable marks writes that do no harm when they are made twice, so that
 // they are tried again like reads when the answer is lost.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/handlers/forge/markdown"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 	"github.com/registry-build/registry-build/handlers/forge/telling"
 )
 
@@ -35,7 +36,7 @@ func (a *App) Show(ctx context.Context, t builder.Thread) error {
 		return err
 	}
 	defer release()
-	ctx = a.urgent(ctx)
+	ctx = quota.Urgent(ctx)
 	err = show(ctx, "github:thread/"+subject, t)
 	if lacksPermission(err) {
 		return nil
@@ -181,7 +182,7 @@ func (a *App) React(ctx context.Context, repo builder.Repository, c builder.Comm
 		client, err = a.client(ctx, repo, need{"pull_requests": "write"})
 	}
 	if err == nil {
-		_, _, err = client.Reactions.CreateIssueCommentReaction(repeatable(a.urgent(ctx)), repo.Owner, repo.Name, id, reaction)
+		_, _, err = client.Reactions.CreateIssueCommentReaction(repeatable(quota.Urgent(ctx)), repo.Owner, repo.Name, id, reaction)
 	}
 	if lacksPermission(err) || answeredWith(err) == http.StatusNotFound {
 		return nil // the comment is deleted: nobody waits

@@ -9,6 +9,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/handlers/forge/markdown"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 	"github.com/registry-build/registry-build/handlers/forge/telling"
 )
 
@@ -39,7 +40,7 @@ func (a *App) Deploy(ctx context.Context, d builder.Deployment) error {
 		return err
 	}
 	defer release()
-	ctx = a.urgent(ctx)
+	ctx = quota.Urgent(ctx)
 	err = a.deploy(ctx, "github:"+subject, d)
 	if lacksPermission(err) {
 		return nil

@@ -80,7 +80,7 @@ func (l *limits) enter(ctx context.Context, method, resource string) (leave func
 		return nil, ctx.Err()
 	}
 	for {
-		wait, why := l.book(reads(method), resource, rankOf(ctx))
+		wait, why := l.book(reads(method), resource, quota.RankOf(ctx))
 		if wait <= 0 {
 			return l.leave, nil
 		}
@@ -95,28 +95,9 @@ func (l *limits) enter(ctx context.Context, method, resource string) (leave func
 	}
 }
 
-// rank says how long a call may be put off.
-type rank int
-
-const (
-	ordinary     rank = iota
-	isUrgent          // a result, or an answer to a person
-	inBackground      // a look for what was missed
-)
-
-func rankOf(ctx context.Context) rank {
-	switch {
-	case ctx.Value(urgentKey) != nil:
-		return isUrgent
-	case ctx.Value(backgroundKey) != nil:
-		return inBackground
-	}
-	return ordinary
-}
-
 // keeps is what a call leaves to those above it.
-func (r rank) keeps(reserve int) int {
-	if r == isUrgent {
+func keeps(r quota.Rank, reserve int) int {
+	if r == quota.IsUrgent {
 		return 0
 	}
 	return reserve
@@ -131,7 +112,7 @@ func (l *limits) leave() {
 
 // book takes the request's share of every budget, or of none and returns how
 // long there is no room.
-func (l *limits) book(read bool, resource string, rank rank) (wait time.Duration, why string) {
+func (l *limits) book(read bool, resource string, rank quota.Rank) (wait time.Duration, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -143,10 +124,10 @@ func (l *limits) book(read bool, resource string, rank rank) (wait time.Duration
 		if r.remaining <= 0 {
 			return left + quota.Slack, "GitHub's hourly limit is used up"
 		}
-		if rank == inBackground && r.remaining <= r.limit/backgroundPrimary {
+		if rank == quota.Background && r.remaining <= r.limit/backgroundPrimary {
 			return left + quota.Slack, "what is left of GitHub's hourly limit is kept for builds"
 		}
-		if !read && rank != isUrgent && r.remaining <= r.limit/primaryReserve {
+		if !read && rank != quota.IsUrgent && r.remaining <= r.limit/primaryReserve {
 			return left + quota.Slack, "what is left of GitHub's hourly limit is kept for results"
 		}
 	}
@@ -155,17 +136,17 @@ func (l *limits) book(read bool, resource string, rank rank) (wait time.Duration
 		cost = writeCost
 	}
 	points := l.points.Reserve
-	if rank == inBackground {
+	if rank == quota.Background {
 		points = backgroundPoints
 	}
-	if wait := l.points.Wait(now, cost, rank.keeps(points)); wait > 0 {
+	if wait := l.points.Wait(now, cost, keeps(rank, points)); wait > 0 {
 		return wait, "GitHub's limit of points in a minute"
 	}
 	if !read && l.minute != nil {
-		if wait := l.minute.Wait(now, 1, rank.keeps(l.minute.Reserve)); wait > 0 {
+		if wait := l.minute.Wait(now, 1, keeps(rank, l.minute.Reserve)); wait > 0 {
 			return wait, "GitHub's limit of writes in a minute"
 		}
-		if wait := l.hour.Wait(now, 1, rank.keeps(l.hour.Reserve)); wait > 0 {
+		if wait := l.hour.Wait(now, 1, keeps(rank, l.hour.Reserve)); wait > 0 {
 			return wait, "GitHub's limit of writes in an hour"
 		}
 		l.minute.Spend(now, 1)

@@ -114,7 +114,7 @@ func TestLimitsAreObeyed(t *testing.T) {
 					}
 					return
 				}
-				for _, ctx := range []context.Context{t.Context(), (*App)(nil).urgent(t.Context())} {
+				for _, ctx := range []context.Context{t.Context(), quota.Urgent(t.Context())} {
 					_, wait, err := send(ctx, t, w, http.MethodGet)
 					if wait != test.wait || sent.Load() != 1 {
 						t.Errorf("the next one: %v after %d requests; want builder.Later in %s after 1", err, sent.Load(), test.wait)
@@ -191,7 +191,7 @@ func spend(ctx context.Context, t *testing.T, w *wire, method string) (n int, wa
 func TestBudgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _ := wired(true, func(int, *http.Request) (*http.Response, error) { return answerWith(200, `{}`) })
-		urgent := (*App)(nil).urgent(t.Context())
+		urgent := quota.Urgent(t.Context())
 
 		n, wait := spend(t.Context(), t, w, http.MethodPatch)
 		if n != writesAMinute-minuteReserve || wait > time.Minute+quota.Slack {
@@ -230,7 +230,7 @@ func TestPoints(t *testing.T) {
 		if n != pointsAMinute-pointsReserve {
 			t.Errorf("%d reads; want %d", n, pointsAMinute-pointsReserve)
 		}
-		if n, _ := spend((*App)(nil).urgent(t.Context()), t, w, http.MethodPost); n != pointsReserve/writeCost {
+		if n, _ := spend(quota.Urgent(t.Context()), t, w, http.MethodPost); n != pointsReserve/writeCost {
 			t.Errorf("%d urgent writes beside; want %d", n, pointsReserve/writeCost)
 		}
 	})
@@ -240,7 +240,7 @@ func TestPoints(t *testing.T) {
 func TestBackground(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _ := wired(false, func(int, *http.Request) (*http.Response, error) { return answerWith(200, `{}`) })
-		if n, _ := spend(background(t.Context()), t, w, http.MethodGet); n != pointsAMinute-backgroundPoints {
+		if n, _ := spend(quota.InBackground(t.Context()), t, w, http.MethodGet); n != pointsAMinute-backgroundPoints {
 			t.Errorf("%d looks; want %d", n, pointsAMinute-backgroundPoints)
 		}
 		if n, _ := spend(t.Context(), t, w, http.MethodGet); n != backgroundPoints-pointsReserve {
@@ -249,8 +249,8 @@ func TestBackground(t *testing.T) {
 		w, _ = wired(false, func(int, *http.Request) (*http.Response, error) {
 			return answerWith(200, `{}`, "X-RateLimit-Limit: 5000", "X-RateLimit-Remaining: 1250", "X-RateLimit-Reset: "+unix(20*time.Minute))
 		})
-		send(background(t.Context()), t, w, http.MethodGet)
-		if _, wait, err := send(background(t.Context()), t, w, http.MethodGet); wait != 20*time.Minute+quota.Slack {
+		send(quota.InBackground(t.Context()), t, w, http.MethodGet)
+		if _, wait, err := send(quota.InBackground(t.Context()), t, w, http.MethodGet); wait != 20*time.Minute+quota.Slack {
 			t.Errorf("a look at the last quarter: %v; want builder.Later", err)
 		}
 		if status, _, err := send(t.Context(), t, w, http.MethodPost); status != 200 {
@@ -269,7 +269,7 @@ func TestPrimaryReserve(t *testing.T) {
 		if _, wait, err := send(t.Context(), t, w, http.MethodPost); wait != 20*time.Minute+quota.Slack {
 			t.Errorf("an ordinary write: %v; want builder.Later", err)
 		}
-		if status, _, err := send((*App)(nil).urgent(t.Context()), t, w, http.MethodPost); status != 200 {
+		if status, _, err := send(quota.Urgent(t.Context()), t, w, http.MethodPost); status != 200 {
 			t.Errorf("an urgent write: %v", err)
 		}
 		if status, _, err := send(t.Context(), t, w, http.MethodGet); status != 200 {

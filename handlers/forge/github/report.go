@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 	"github.com/registry-build/registry-build/handlers/forge/telling"
 )
 
@@ -27,7 +28,7 @@ func (a *App) Report(ctx context.Context, r builder.Report) error {
 	}
 	defer release()
 	if telling.Ended(r) {
-		ctx = a.urgent(ctx)
+		ctx = quota.Urgent(ctx)
 	}
 	return a.ledger().Settle(ctx, r.Repository, subject, a.report(ctx, r))
 }

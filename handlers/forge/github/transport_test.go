@@ -12,6 +12,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/handlers/forge/github/githubtest"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 )
 
 // branch reads a branch through the client.
@@ -151,7 +152,7 @@ func TestBudgetFitsTheSecondaryLimits(t *testing.T) {
 	made, put := 0, 0
 	for range 100 {
 		wg.Go(func() {
-			_, _, err := gh.Repositories.CreateStatus(r.urgent(t.Context()), "acme", "shop", r.repo.Head("refs/heads/main"),
+			_, _, err := gh.Repositories.CreateStatus(quota.Urgent(t.Context()), "acme", "shop", r.repo.Head("refs/heads/main"),
 				&github.RepoStatus{State: github.String("pending"), Context: github.String("registry-build")})
 			var later builder.Later
 			mu.Lock()

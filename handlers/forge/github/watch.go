@@ -15,6 +15,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/handlers/forge"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 )
 
 // Lists are asked for under the same address each time, so that one that has
@@ -29,7 +30,7 @@ const (
 // OpenPulls implements builder.Watcher. Their Merge is "": the list lacks it.
 // https://docs.github.com/rest/pulls/pulls#list-pull-requests
 func (a *App) OpenPulls(ctx context.Context, repo builder.Repository) ([]builder.Pull, error) {
-	ctx = background(once(ctx))
+	ctx = quota.InBackground(once(ctx))
 	d, err := a.door(ctx, repo, need{"pull_requests": "read"})
 	if err != nil {
 		return nil, err
@@ -71,7 +72,7 @@ func (d *door) list(ctx context.Context, path string, query url.Values, size, pa
 // Comments implements builder.Watcher: comments on pull requests, and on
 // commits. Of what an installation does not let us read there are none.
 func (a *App) Comments(ctx context.Context, repo builder.Repository, since time.Time) ([]builder.Event, error) {
-	ctx = background(once(ctx))
+	ctx = quota.InBackground(once(ctx))
 	d, err := a.door(ctx, repo, need{"pull_requests": "read"})
 	onPulls := !lacksPermission(err)
 	if !onPulls {

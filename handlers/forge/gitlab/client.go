@@ -125,21 +125,9 @@ func (unlimited) Wait(context.Context) error { return nil }
 type contextKey int
 
 const (
-	urgentKey contextKey = iota
-	repeatableKey
+	repeatableKey contextKey = iota
 	onceKey
-	backgroundKey
 )
-
-// urgent marks calls that must not wait behind others: how a build ended, and
-// answers to people. They may use what is kept back of the budget.
-func urgent(ctx context.Context) context.Context { return context.WithValue(ctx, urgentKey, true) }
-
-// background marks calls that can wait for the next round: they leave half of
-// the budget to builds.
-func background(ctx context.Context) context.Context {
-	return context.WithValue(ctx, backgroundKey, true)
-}
 
 // repeatable marks writes that do no harm when they are made twice, so that
 // they are tried again like reads when the answer is lost.

@@ -89,9 +89,9 @@ func newLimits(now func() time.Time, b budget) *limits {
 // enter books a request and returns the function that ends it. It waits a
 // moment where that is enough; otherwise the error is a builder.Later.
 func (l *limits) enter(ctx context.Context, endpoint string) (leave func(), err error) {
-	rank := rankOf(ctx)
+	rank := quota.RankOf(ctx)
 	slot, aside := l.slots, chan struct{}(nil)
-	if rank == isUrgent {
+	if rank == quota.IsUrgent {
 		aside = l.aside
 	}
 	select {
@@ -117,31 +117,12 @@ func (l *limits) enter(ctx context.Context, endpoint string) (leave func(), err 
 	}
 }
 
-// rank says how long a call may be put off.
-type rank int
-
-const (
-	ordinary     rank = iota
-	isUrgent          // a result, or an answer to a person
-	inBackground      // a look for what was missed
-)
-
-func rankOf(ctx context.Context) rank {
-	switch {
-	case ctx.Value(urgentKey) != nil:
-		return isUrgent
-	case ctx.Value(backgroundKey) != nil:
-		return inBackground
-	}
-	return ordinary
-}
-
 // keeps is what a call leaves of all to those above it.
-func (r rank) keeps(all, reserve int) int {
+func keeps(r quota.Rank, all, reserve int) int {
 	switch r {
-	case isUrgent:
+	case quota.IsUrgent:
 		return 0
-	case inBackground:
+	case quota.Background:
 		return max(all/lookShare, reserve)
 	}
 	return reserve
@@ -156,7 +137,7 @@ func (l *limits) leave(slot chan struct{}) {
 
 // book takes the request's share of every budget, or of none and returns how
 // long there is no room.
-func (l *limits) book(endpoint string, rank rank) (wait time.Duration, why string) {
+func (l *limits) book(endpoint string, rank quota.Rank) (wait time.Duration, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -170,17 +151,17 @@ func (l *limits) book(endpoint string, rank rank) (wait time.Duration, why strin
 		if l.left.remaining <= 0 {
 			return wait + quota.Slack, "GitLab's limit is used up"
 		}
-		if rank != isUrgent && l.left.remaining <= rank.keeps(l.left.limit, l.left.limit/reserveShare) {
+		if rank != quota.IsUrgent && l.left.remaining <= keeps(rank, l.left.limit, l.left.limit/reserveShare) {
 			return wait + quota.Slack, "what is left of GitLab's limit is kept for what cannot wait"
 		}
 	}
 	if l.calls != nil {
-		if wait := l.calls.Wait(now, 1, rank.keeps(l.calls.Most, l.calls.Reserve)); wait > 0 {
+		if wait := l.calls.Wait(now, 1, keeps(rank, l.calls.Most, l.calls.Reserve)); wait > 0 {
 			return wait, "GitLab's limit of requests in a minute"
 		}
 	}
 	if l.notes != nil && writesNote(endpoint) {
-		if wait := l.notes.Wait(now, 1, rank.keeps(l.notes.Most, l.notes.Reserve)); wait > 0 {
+		if wait := l.notes.Wait(now, 1, keeps(rank, l.notes.Most, l.notes.Reserve)); wait > 0 {
 			return wait, "GitLab's limit of notes in a minute"
 		}
 		l.notes.Spend(now, 1)

@@ -125,13 +125,13 @@ func TestServersLimits(t *testing.T) {
 					}
 					return
 				}
-				for _, ctx := range []context.Context{t.Context(), urgent(t.Context())} {
+				for _, ctx := range []context.Context{t.Context(), quota.Urgent(t.Context())} {
 					_, wait, err := sendBy(ctx, t, w, http.MethodGet, "user")
 					if wait < test.wait-quota.Slack || wait > test.wait || sent.Load() != 1 {
 						t.Errorf("the next one: %v after %d requests; want builder.Later in %s after 1", err, sent.Load(), test.wait)
 					}
 				}
-				time.Sleep(test.wait)
+				time.Sleep(test.wait) // synctest's clock
 				if status, _, err := sendBy(t.Context(), t, w, http.MethodGet, "user"); status != 200 {
 					t.Errorf("after the wait: %d, %v; want 200", status, err)
 				}
@@ -169,7 +169,7 @@ func TestLimitOfOneEndpoint(t *testing.T) {
 					t.Errorf("%s %s: %v; want that it has a limit of its own", method, path, err)
 				}
 			}
-			time.Sleep(wait)
+			time.Sleep(wait) // synctest's clock
 		}
 		for n := int64(0); n < 2; n++ { // to the 20th request
 			sendBy(t.Context(), t, w, http.MethodPost, statusAPI)
@@ -180,7 +180,7 @@ func TestLimitOfOneEndpoint(t *testing.T) {
 		if status, _, err := sendBy(t.Context(), t, w, http.MethodPost, statusAPI); status != 200 {
 			t.Errorf("a status beside: %v", err)
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // synctest's clock
 		if status, _, err := sendBy(t.Context(), t, w, http.MethodPost, notesAPI); status != 201 {
 			t.Errorf("after the wait: %v", err)
 		}
@@ -192,7 +192,7 @@ func TestLimitOutlivesOlderAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _ := wiredTo(own, func(n int, _ *http.Request) (*http.Response, error) {
 			if n == 0 {
-				time.Sleep(5 * time.Second)
+				time.Sleep(5 * time.Second) // synctest's clock
 				return says(201, `{}`)
 			}
 			return says(429, `{"message":{"error":"This endpoint has been requested too many times."}}`)
@@ -250,16 +250,16 @@ func TestBudgetOfGitLabCom(t *testing.T) {
 		if n := spend(t.Context(), t, w, http.MethodPost, notesAPI, 100); n != b.notes-b.notesReserve {
 			t.Errorf("%d notes; want %d", n, b.notes-b.notesReserve)
 		}
-		if n := spend(urgent(t.Context()), t, w, http.MethodPost, "projects/7/repository/commits/"+anyCommit+"/discussions", 100); n != b.notesReserve {
+		if n := spend(quota.Urgent(t.Context()), t, w, http.MethodPost, "projects/7/repository/commits/"+anyCommit+"/discussions", 100); n != b.notesReserve {
 			t.Errorf("%d urgent notes beside; want %d", n, b.notesReserve)
 		}
 		if n := spend(t.Context(), t, w, http.MethodPost, statusAPI, 5000); n != b.calls-b.callsReserve-b.notes {
 			t.Errorf("%d statuses beside; want %d", n, b.calls-b.callsReserve-b.notes)
 		}
-		if n := spend(urgent(t.Context()), t, w, http.MethodPost, statusAPI, 5000); n != b.callsReserve {
+		if n := spend(quota.Urgent(t.Context()), t, w, http.MethodPost, statusAPI, 5000); n != b.callsReserve {
 			t.Errorf("%d urgent statuses beside; want %d", n, b.callsReserve)
 		}
-		time.Sleep(time.Minute + quota.Slack)
+		time.Sleep(time.Minute + quota.Slack) // synctest's clock
 		if n := spend(t.Context(), t, w, http.MethodPost, notesAPI, 100); n != b.notes-b.notesReserve {
 			t.Errorf("%d notes a minute later; want %d", n, b.notes-b.notesReserve)
 		}
@@ -267,7 +267,7 @@ func TestBudgetOfGitLabCom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _ := wiredTo("gitlab.com", ok)
 		b := budgetOf(w.server)
-		if n := spend(background(t.Context()), t, w, http.MethodGet, notesAPI, 5000); n != b.calls-b.calls/lookShare {
+		if n := spend(quota.InBackground(t.Context()), t, w, http.MethodGet, notesAPI, 5000); n != b.calls-b.calls/lookShare {
 			t.Errorf("%d looks for what was missed; want %d", n, b.calls-b.calls/lookShare)
 		}
 		if n := spend(t.Context(), t, w, http.MethodPost, statusAPI, 5000); n != b.calls/lookShare-b.callsReserve {
@@ -294,7 +294,7 @@ func TestReserve(t *testing.T) {
 				t.Errorf("an ordinary %s: %v; want builder.Later", method, err)
 			}
 		}
-		if status, _, err := sendBy(urgent(t.Context()), t, w, http.MethodPost, statusAPI); status != 200 {
+		if status, _, err := sendBy(quota.Urgent(t.Context()), t, w, http.MethodPost, statusAPI); status != 200 {
 			t.Errorf("an urgent one: %v", err)
 		}
 	})
@@ -307,7 +307,7 @@ func TestReserveOfBuilds(t *testing.T) {
 			return says(200, `{}`, "RateLimit-Limit: 600", "RateLimit-Remaining: 300", "RateLimit-Reset: "+seconds(time.Now().Add(20*time.Second)))
 		})
 		sendBy(t.Context(), t, w, http.MethodGet, "user")
-		if _, wait, err := sendBy(background(t.Context()), t, w, http.MethodGet, statusAPI); wait < 20*time.Second {
+		if _, wait, err := sendBy(quota.InBackground(t.Context()), t, w, http.MethodGet, statusAPI); wait < 20*time.Second {
 			t.Errorf("a look: %v; want builder.Later", err)
 		}
 		if status, _, err := sendBy(t.Context(), t, w, http.MethodPost, statusAPI); status != 200 {
@@ -321,7 +321,7 @@ func TestRequestsAtOnce(t *testing.T) {
 		var at, most atomic.Int64
 		w, sent := wiredTo(own, func(int, *http.Request) (*http.Response, error) {
 			most.Store(max(most.Load(), at.Add(1)))
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) // synctest's clock
 			at.Add(-1)
 			return says(200, `{}`)
 		})
@@ -344,7 +344,7 @@ func TestUrgentGoesAside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _ := wiredTo(own, func(_ int, req *http.Request) (*http.Response, error) {
 			if req.Method == http.MethodGet {
-				time.Sleep(20 * time.Second)
+				time.Sleep(20 * time.Second) // synctest's clock
 			}
 			return says(200, `{}`)
 		})
@@ -355,7 +355,7 @@ func TestUrgentGoesAside(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		for range 2 * urgentAtOnce {
-			if status, _, err := sendBy(urgent(t.Context()), t, w, http.MethodPost, statusAPI); status != 200 {
+			if status, _, err := sendBy(quota.Urgent(t.Context()), t, w, http.MethodPost, statusAPI); status != 200 {
 				t.Error(err)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/handlers/forge/markdown"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 )
 
 // note is what is known of the one note of ours in a thread: what people see
@@ -34,7 +35,7 @@ type noteID struct {
 // Show implements builder.Commenter. A merge request and a commit have one
 // note of ours each, which is changed.
 func (f *Forge) Show(ctx context.Context, t builder.Thread) error {
-	return f.revise(urgent(ctx), f.board(t.Repository, t.Pull, t.Commit), func(n *note, known bool) (revision, error) {
+	return f.revise(quota.Urgent(ctx), f.board(t.Repository, t.Pull, t.Commit), func(n *note, known bool) (revision, error) {
 		if len(t.Remarks) == 0 && !known && !t.Shown {
 			return nothing, nil
 		}
@@ -164,7 +165,7 @@ func (f *Forge) React(ctx context.Context, repo builder.Repository, c builder.Co
 	if refused {
 		emoji = "confused"
 	}
-	_, _, err = f.api.AwardEmoji.CreateMergeRequestAwardEmojiOnNote(project, c.Pull, id, &gitlab.CreateAwardEmojiOptions{Name: emoji}, with(repeatable(urgent(ctx))))
+	_, _, err = f.api.AwardEmoji.CreateMergeRequestAwardEmojiOnNote(project, c.Pull, id, &gitlab.CreateAwardEmojiOptions{Name: emoji}, with(repeatable(quota.Urgent(ctx))))
 	if answeredWith(err) == http.StatusNotFound {
 		return nil // the note is deleted, or has the emoji: GitLab answers the same
 	}

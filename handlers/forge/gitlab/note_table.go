@@ -9,6 +9,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/handlers/forge/markdown"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 	"github.com/registry-build/registry-build/handlers/forge/telling"
 )
 
@@ -45,7 +46,7 @@ func (f *Forge) noteBuild(ctx context.Context, r builder.Report) error {
 		return err
 	}
 	if telling.Ended(r) {
-		ctx = urgent(ctx)
+		ctx = quota.Urgent(ctx)
 	}
 	row := f.tableRow(r)
 	var errs []error

@@ -53,13 +53,13 @@ func TestOriginFollowsTheProject(t *testing.T) {
 		check("by a newer record", renamed, "beta/store", 2)
 		check("by an older one", shop(), "beta/store", 3)
 		check("by an older one again", shop(), "beta/store", 3)
-		time.Sleep(nameHolds + time.Second)
+		time.Sleep(nameHolds + time.Second) // synctest's clock
 		path.Store("gamma/store")
 		check("after a while", renamed, "gamma/store", 4)
-		time.Sleep(nameHolds + time.Second)
+		time.Sleep(nameHolds + time.Second) // synctest's clock
 		failure.Store("60")
 		check("while a limit is met", renamed, "gamma/store", 5)
-		time.Sleep(nameStale)
+		time.Sleep(nameStale) // synctest's clock
 		var later builder.Later
 		if _, err := f.Origin(t.Context(), renamed); !errors.As(err, &later) {
 			t.Errorf("while a limit is met, for long: %v; want builder.Later", err)

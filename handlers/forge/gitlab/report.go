@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/registry-build/registry-build/builder"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 	"github.com/registry-build/registry-build/handlers/forge/telling"
 )
 
@@ -20,7 +21,7 @@ func (f *Forge) Report(ctx context.Context, r builder.Report) error {
 		return f.onboard(ctx, r)
 	}
 	if telling.Ended(r) {
-		ctx = urgent(ctx)
+		ctx = quota.Urgent(ctx)
 	}
 	return errors.Join(f.reportStatus(ctx, r), f.reportLines(ctx, r), f.noteBuild(ctx, r))
 }

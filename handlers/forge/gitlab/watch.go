@@ -12,6 +12,7 @@ import (
 
 	"github.com/registry-build/registry-build/builder"
 	"github.com/registry-build/registry-build/handlers/forge"
+	"github.com/registry-build/registry-build/handlers/forge/quota"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 // OpenPulls implements builder.Watcher. Their Base is "": the list lacks it.
 // https://docs.gitlab.com/api/merge_requests/#list-project-merge-requests
 func (f *Forge) OpenPulls(ctx context.Context, repo builder.Repository) ([]builder.Pull, error) {
-	ctx = background(ctx)
+	ctx = quota.InBackground(ctx)
 	id, err := projectID(repo)
 	if err != nil {
 		return nil, err
@@ -117,7 +118,7 @@ func nextPage(resp *gitlab.Response, page int) int {
 
 // Comments implements builder.Watcher: notes on merge requests and on commits.
 func (f *Forge) Comments(ctx context.Context, repo builder.Repository, since time.Time) ([]builder.Event, error) {
-	ctx = background(ctx)
+	ctx = quota.InBackground(ctx)
 	id, err := projectID(repo)
 	if err != nil {
 		return nil, err
