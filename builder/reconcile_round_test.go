@@ -95,7 +95,7 @@ func allowed(aMinute int, each time.Duration) func(time.Time) error {
 		}
 		sent = append(sent, now)
 		mu.Unlock()
-		time.Sleep(each)
+		time.Sleep(each) // synctest's clock
 		return nil
 	}
 }
@@ -117,7 +117,8 @@ func TestRoundOfAThousand(t *testing.T) {
 }
 
 // One that is at its limit, or away, or in maintenance, keeps nobody else
-// waiting, and is not asked a thousand times in vain.
+// waiting, and is not asked a thousand times in vain. What they take passes on
+// synctest's clock.
 func TestRoundBesideForgesThatAreAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowded()
